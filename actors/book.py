@@ -1,0 +1,108 @@
+"""What there is to know of a live run. It outlives the incarnations of the run's actor."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from ..domain.payload import JSON
+from ..kernel import LoopFuture
+from ..observers import FrameWriter
+from ..store.ports import Entry
+from .abort import AbortSignal
+from .attempt import UNSET, Attempt
+from .ledger import Ledger
+from .settlement import Ending
+
+if TYPE_CHECKING:
+    from .wiring import Wiring
+
+
+class Phase(StrEnum):
+    """What a run's actor is doing.
+
+    ```
+    queued → starting → executing → (unwinding) → (restoring) → settling → settled
+                 ▲          │
+                 └── backing_off ◄── deciding
+    ```
+    """
+
+    QUEUED = "queued"
+    """Waits for its turn."""
+    STARTING = "starting"
+    """Its start, or restart, is being stored."""
+    EXECUTING = "executing"
+    """Its agent has the word."""
+    UNWINDING = "unwinding"
+    """Its agent was cancelled and cleans up."""
+    DECIDING = "deciding"
+    """Its agent raised; the supervisor decides."""
+    BACKING_OFF = "backing_off"
+    """The next attempt waits for its delay."""
+    RESTORING = "restoring"
+    """The state before it is being put back."""
+    SETTLING = "settling"
+    """Its end is being stored. Nothing changes it any more."""
+    SETTLED = "settled"
+    """Its end is stored; its thread is being told."""
+
+
+class RunBook:
+    """A live run. Only its actor changes it.
+
+    Args:
+        wiring: whom to talk to.
+        ledger: its record.
+
+    """
+
+    __slots__ = (
+        "abort",
+        "abort_waiters",
+        "attempt",
+        "captured",
+        "crashes",
+        "ending",
+        "history",
+        "ledger",
+        "phase",
+        "restarts",
+        "settlement",
+        "waiters",
+        "writer",
+    )
+
+    def __init__(self, wiring: Wiring, ledger: Ledger) -> None:
+        request = ledger.request
+        self.ledger = ledger
+        self.phase = Phase.QUEUED
+        self.abort = AbortSignal(wiring.kernel.loop)
+        self.writer = FrameWriter(
+            request.run_id,
+            wiring.stream,
+            wiring.settings.buffer_frames,
+            resumable=request.resumable,
+        )
+        self.ending: Ending | None = None
+        self.attempt: Attempt | None = None
+        self.captured: Any = UNSET
+        """The state before the run, once its agent has begun."""
+        self.settlement: Entry | None = None
+        """The end, as it was given to the journal."""
+        self.waiters: list[LoopFuture[Any]] = []
+        self.abort_waiters: list[LoopFuture[Any]] = []
+        self.restarts: list[float] = []
+        """When attempts were restarted, in the kernel's time."""
+        self.history: list[dict[str, JSON]] = []
+        """Which attempts failed, and with what."""
+        self.crashes = 0
+
+    def metadata(self) -> JSON:
+        """The frame that opens each attempt."""
+        request = self.ledger.request
+        return {
+            "run_id": str(request.run_id),
+            "thread_id": str(request.thread_id),
+            "attempt": max(1, self.ledger.attempt),
+        }

@@ -1,0 +1,36 @@
+"""Adapters that drive the kinds of agents there are."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from .base import AttemptOutput, Executor
+from .callables import CoroutineExecutor, FunctionExecutor, GeneratorExecutor, executor_of
+from .workers import Workers
+
+__all__ = [
+    "AttemptOutput",
+    "CoroutineExecutor",
+    "Executor",
+    "FunctionExecutor",
+    "GeneratorExecutor",
+    "Workers",
+    "executor_for",
+]
+
+
+def executor_for(agent: Any, workers: Workers) -> Executor:
+    """The executor that drives `agent`.
+
+    Raises:
+        InvalidValue: it is nothing that can be driven.
+
+    """
+    if isinstance(agent, Executor) and not isinstance(agent, type):
+        return agent
+    if type(agent).__module__.partition(".")[0] == "langgraph":
+        # Only who has a graph needs LangGraph.
+        from .langgraph import LangGraphExecutor  # noqa: PLC0415
+
+        return LangGraphExecutor(agent)
+    return cast("Executor", executor_of(agent, workers))

@@ -1,0 +1,262 @@
+"""One runtime's actors: how they are brought up, asked, drained and taken down."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pykka
+import structlog
+
+from ..domain.enums import CancelAction, StopReason
+from ..domain.errors import RuntimeClosed
+from ..domain.identifiers import SLOTS, Slot
+from ..domain.supervision import SupervisionEvent
+from ..domain.views import FramePage
+from ..kernel import Kernel, KernelOptions, LoopRef
+from ..observers import (
+    CaughtUp,
+    Cursor,
+    JournalActor,
+    ObserverActor,
+    ObserverBinding,
+    RequiredObserverActor,
+    StreamActor,
+)
+from ..store.ports import Store
+from .agents import Agents
+from .executors import Workers
+from .messages import AbortAll, Activate, AddObserver, Describe, RemoveObserver, Wait
+from .reader import FrameReader
+from .supervisor import SupervisorActor
+from .wiring import Registry, Settings, Wiring
+
+_log = structlog.get_logger("callboard.runtime")
+
+_OBSERVER_PATIENCE = 5.0
+"""Seconds a closing runtime waits for observers to be told of the last events."""
+
+
+class House:
+    """The actors of one runtime, while it is open. Made with `House.open`."""
+
+    def __init__(self, wiring: Wiring, supervisor: SupervisorActor) -> None:
+        self.wiring = wiring
+        self.supervisor = supervisor
+        self.kernel = wiring.kernel
+        self.registry = wiring.registry
+        self.reader = FrameReader(wiring)
+        self.failure: BaseException | None = None
+        """What a vital actor failed with."""
+        self.listeners: list[asyncio.Queue[SupervisionEvent | None]] = []
+        self._observers: dict[str, LoopRef[Any]] = {}
+
+    @classmethod
+    async def open(
+        cls,
+        store: Store,
+        settings: Settings,
+        agents: Agents,
+        workers: Workers,
+        options: KernelOptions | None = None,
+    ) -> House:
+        """Open the store, claim its slots, and start the actors on the running loop."""
+        await store.open()
+        epoch = await store.claim(Slot(slot) for slot in range(SLOTS))
+        head = await store.events.head()
+        kernel = Kernel(options)
+        houses: list[House] = []
+        supervisor = kernel.spawn(
+            SupervisorActor,
+            lambda event: houses[0].publish(event),
+            lambda cause: houses[0].collapse(cause),
+        )
+        actor: Any = supervisor.actor_inbox.actor
+        journal = kernel.spawn(JournalActor, store, supervisor, head, parent=actor)
+        stream = kernel.spawn(
+            StreamActor,
+            journal,
+            buffer_frames=settings.buffer_frames,
+            keep_ended=settings.keep_streams,
+            keep_seconds=settings.keep_stream_seconds,
+            parent=actor,
+        )
+        wiring = Wiring(
+            kernel=kernel,
+            store=store,
+            agents=agents,
+            workers=workers,
+            registry=Registry(),
+            settings=settings,
+            epoch=epoch,
+            journal=journal,
+            stream=stream,
+            supervisor=supervisor,
+        )
+        houses.append(cls(wiring, actor))
+        actor.wire(wiring)
+        return houses[0]
+
+    # The verbs of a RuntimeRef.
+
+    async def ask(self, thread_id: str, message: Any) -> Any:
+        """Have the thread's actor answer, bringing it into memory if need be.
+
+        Raises:
+            RuntimeClosed: the runtime ended before the answer.
+
+        """
+        ref = self.registry.threads.get(thread_id)
+        if ref is None:
+            future = self.wiring.supervisor.request(Activate(thread_id, message))
+        else:
+            future = ref.request(message)
+        try:
+            return await future
+        except pykka.ActorDeadError as error:
+            raise self.closed_error() from error
+
+    def tell(self, thread_id: str, message: Any) -> None:
+        """Tell the thread's actor something, behind what it was told before."""
+        ref = self.registry.threads.get(thread_id)
+        if ref is None:
+            self.wiring.supervisor.send(Activate(thread_id, message))
+        else:
+            ref.send(message)
+
+    async def ask_run(self, run_id: str, message: Any) -> Any:
+        """Have the run's actor answer.
+
+        Raises:
+            pykka.ActorDeadError: the run is not in memory, or has just left it.
+
+        """
+        ref = self.registry.runs.get(run_id)
+        if ref is None:
+            raise pykka.ActorDeadError(f"run {run_id} is not in memory")
+        return await ref.request(message)
+
+    async def read(self, run_id: str, after: int, limit: int, wait: float) -> FramePage:
+        """A page of the run's frames.
+
+        Raises:
+            RunNotFound: there is no such run.
+            RuntimeClosed: the runtime ended before the answer.
+
+        """
+        try:
+            return await self.reader.read(run_id, after, limit, wait)
+        except pykka.ActorDeadError as error:
+            raise self.closed_error() from error
+
+    def closed_error(self) -> RuntimeClosed:
+        """Why nothing answers."""
+        if self.failure is not None:
+            return RuntimeClosed(f"failed ({self.failure!r})", "make a new one and recover")
+        return RuntimeClosed("closed")
+
+    # Recovery.
+
+    async def recover(self) -> tuple[str, ...]:
+        """Bring every thread with runs in flight into memory; it sorts out the orphans.
+
+        Returns:
+            the ids of those runs.
+
+        """
+        in_flight = await self.wiring.store.runs.list_inflight()
+        missing = [run for run in in_flight if run.run_id not in self.registry.runs]
+        for thread_id in dict.fromkeys(run.thread_id for run in missing):
+            if thread_id not in self.registry.threads:
+                self.wiring.supervisor.send(Activate(thread_id, Describe()))
+        return tuple(run.run_id for run in missing)
+
+    # Observers.
+
+    def observe(self, binding: ObserverBinding, *, replay: bool) -> str:
+        """Tell an observer of everything stored from now on, or with `replay` of all."""
+        name = binding.name or f"observer-{len(self._observers) + 1}"
+        cursor = Cursor(0 if replay else None)
+        wiring = self.wiring
+        arguments = (
+            name, binding, cursor, wiring.store.events, wiring.journal, wiring.supervisor
+        )
+        kind = RequiredObserverActor if binding.required else ObserverActor
+        ref: LoopRef[Any] = self.kernel.spawn(kind, *arguments, parent=self.supervisor)
+        self._observers[name] = ref
+        wiring.supervisor.send(AddObserver(name, ref, cursor, arguments))
+        return name
+
+    def forget_observer(self, name: str) -> None:
+        """Tell it nothing more."""
+        if self._observers.pop(name, None) is not None:
+            self.wiring.supervisor.send(RemoveObserver(name))
+
+    def publish(self, event: SupervisionEvent) -> None:
+        """Hand a supervision event to everybody who listens; the slow lose the oldest."""
+        for queue in self.listeners:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(event)
+
+    # The end.
+
+    async def drain(self, timeout: float) -> tuple[str, ...]:
+        """Admit nothing more, let runs finish, then abort what remains.
+
+        Args:
+            timeout: seconds to let them finish.
+
+        Returns:
+            the ids of the runs that were aborted.
+
+        """
+        self.registry.closing = True
+        await self._wait_for_runs(timeout)
+        left = tuple(self.registry.runs)
+        if left:
+            _log.warning("closing_with_live_runs", run_ids=list(left))
+            for ref in list(self.registry.threads.values()):
+                ref.send(AbortAll(CancelAction.INTERRUPT, StopReason.SHUTDOWN))
+            await self._wait_for_runs(self.wiring.settings.abort_grace + 1.0)
+        return left
+
+    async def wait_for(self, run_ids: tuple[str, ...]) -> None:
+        """Wait until these runs have ended."""
+        runs = self.registry.runs
+        waits = [runs[run_id].request(Wait()) for run_id in run_ids if run_id in runs]
+        if waits:
+            await asyncio.wait(waits)
+
+    async def _wait_for_runs(self, timeout: float) -> None:
+        waits = [ref.request(Wait()) for ref in self.registry.runs.values()]
+        if waits:
+            await asyncio.wait(waits, timeout=timeout)
+            for wait in waits:
+                wait.cancel()
+
+    async def close(self) -> None:
+        """Tell the observers of the last events, then stop every actor."""
+        told = [ref.request(CaughtUp()) for ref in self._observers.values() if ref.is_alive()]
+        if told:
+            await asyncio.wait(told, timeout=_OBSERVER_PATIENCE)
+        self.take_down()
+        await self.wiring.store.close()
+
+    def take_down(self) -> None:
+        """Stop every actor at once."""
+        self.registry.closing = True
+        self.kernel.close()
+        self.wiring.workers.close()
+        for queue in self.listeners:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(None)
+        self.listeners.clear()
+
+    def collapse(self, cause: BaseException) -> None:
+        """A vital actor has failed: end everything; what is in flight stays recoverable."""
+        if self.failure is None:
+            self.failure = cause
+            _log.error("runtime_failed", error=repr(cause), exc_info=cause)
+            self.kernel.loop.call_soon(self.take_down)

@@ -1,0 +1,526 @@
+"""The runtime: what a host embeds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
+
+import pykka
+
+from ..domain.commands import (
+    CancelRunCommand,
+    CreateRunCommand,
+    JoinRunStreamCommand,
+    check_seconds,
+    choice,
+)
+from ..domain.enums import IN_FLIGHT, CancelAction, RunScope, RunStatus
+from ..domain.errors import (
+    InvalidValue,
+    RunInFlight,
+    RunNotFound,
+    RuntimeClosed,
+    RuntimeStarted,
+    Unavailable,
+    WrongLoop,
+)
+from ..domain.identifiers import RunId, ThreadId, UserId
+from ..domain.policies import RestartPolicy
+from ..domain.views import Frame, RunResult, RunSnapshot
+from ..observers import Attach, Cleanup, Detach, ObserverBinding, ensure_observer
+from ..store import MemoryStore
+from ..store.ports import Store
+from .agents import Agents
+from .control import SupervisorControl
+from .directory import Directory, LocalDirectory
+from .executors import Workers
+from .handles import Observation, RunStream
+from .house import House
+from .messages import Abort, Create, Describe, Wait, Withdraw
+from .options import RunOptions, command_fields
+from .reader import PAGE
+from .reads import Reads
+from .wiring import Settings
+
+if TYPE_CHECKING:
+    from ..kernel import KernelOptions
+    from .blocking import BlockingRuntime
+
+HEARTBEAT = Frame(None, "heartbeat")
+"""What a stream yields when nothing was published for a while."""
+
+
+class Runtime(Reads):
+    """Runs agents on conversation threads. An async context manager.
+
+    All durations are seconds. Everything is called on the event loop the runtime was
+    started on; `Runtime.blocking` is the same for hosts that have none.
+
+    Args:
+        agents: the agents by name; more with `register`.
+        store: keeps runs and events; `None` keeps them in memory.
+        restart: when failed attempts are tried again, for agents that do not say.
+        abort_grace: how long an aborted agent may take to unwind.
+        drain_timeout: how long `aclose` lets runs finish.
+        max_queued_runs: runs that may wait on one thread.
+        passivate_after: how long an idle thread stays in memory.
+        settings: all the numbers there are, instead of the last four.
+        kernel: clock, chance and schedule, for tests and simulations.
+
+    Raises:
+        InvalidValue: an argument cannot be used.
+
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a name that hosts know
+        self,
+        agents: Mapping[str, Any] | None = None,
+        store: Store | None = None,
+        *,
+        restart: RestartPolicy | None = None,
+        abort_grace: float = 30.0,
+        drain_timeout: float = 30.0,
+        max_queued_runs: int = 1000,
+        passivate_after: float = 60.0,
+        settings: Settings | None = None,
+        kernel: KernelOptions | None = None,
+    ) -> None:
+        self._settings = settings or Settings(
+            abort_grace=abort_grace,
+            drain_timeout=drain_timeout,
+            max_queued_runs=max_queued_runs,
+            passivate_after=passivate_after,
+        )
+        if store is not None and not isinstance(store, Store):
+            raise InvalidValue("store", store, "give a store object, or None for memory")
+        self._store: Store = MemoryStore() if store is None else store
+        self._kernel_options = kernel
+        self._workers = Workers(self._settings.max_workers)
+        self._agents = Agents(restart or RestartPolicy(), self._workers)
+        self._agents.register_all(agents or {})
+        self._bindings: list[tuple[ObserverBinding, bool]] = []
+        self._directory: Directory | None = None
+        self._house: House | None = None
+        self._state = "not started"
+        self.supervisor = SupervisorControl(self._open_house, lambda: self.state)
+        """The supervision tree, and how to interfere with it."""
+
+    # Its life.
+
+    @staticmethod
+    def blocking(
+        agents: Mapping[str, Any] | None = None, store: Store | None = None, **options: Any
+    ) -> BlockingRuntime:
+        """The same runtime for a host without an event loop: a context manager.
+
+        Args:
+            agents: as for `Runtime`.
+            store: as for `Runtime`.
+            options: as for `Runtime`.
+
+        """
+        from .blocking import BlockingRuntime  # noqa: PLC0415 - it stands on this class
+
+        return BlockingRuntime(agents, store, **options)
+
+    @property
+    def state(self) -> str:
+        """`not started`, `starting`, `running`, `draining`, `closed`, `failed`, `dead`."""
+        house = self._house
+        if house is None or self._state == "closed":
+            return self._state
+        if house.failure is not None:
+            return "failed"
+        if house.kernel.loop.is_closed():
+            return "dead"
+        return "draining" if house.registry.closing else self._state
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose(0.0 if error is not None else None)
+
+    async def start(self) -> None:
+        """Start on the running event loop, and take up what the store has in flight.
+
+        Raises:
+            RuntimeStarted: it was started before.
+            RuntimeClosed: it was closed; make a new one.
+
+        """
+        if self._state == "closed":
+            raise RuntimeClosed("closed", "make a new one")
+        if self._state != "not started":
+            raise RuntimeStarted
+        self._state = "starting"
+        try:
+            house = await House.open(
+                self._store, self._settings, self._agents, self._workers, self._kernel_options
+            )
+        except BaseException:
+            self._state = "not started"
+            raise
+        self._house, self._directory = house, LocalDirectory(house)
+        self._state = "running"
+        for binding, replay in self._bindings:
+            house.observe(binding, replay=replay)
+        await house.recover()
+
+    async def drain(self, timeout: float | None = None) -> tuple[str, ...]:
+        """Admit nothing more, let runs finish, then abort what remains.
+
+        Args:
+            timeout: seconds to let them finish; `None` takes `drain_timeout`.
+
+        Returns:
+            the ids of the runs that had to be aborted.
+
+        """
+        seconds = self._settings.drain_timeout if timeout is None else timeout
+        return await self._open_house().drain(check_seconds(seconds, "timeout"))
+
+    async def aclose(self, timeout: float | None = None) -> None:
+        """Drain, then end everything. Idempotent.
+
+        Args:
+            timeout: as for `drain`.
+
+        """
+        house, state = self._house, self.state
+        self._state = "closed"
+        if house is None or state not in ("running", "draining"):
+            return
+        seconds = self._settings.drain_timeout if timeout is None else timeout
+        try:
+            await house.drain(seconds)
+        finally:
+            await house.close()
+
+    def _open_house(self) -> House:
+        house, state = self._house, self.state
+        if house is None or state not in ("running", "draining"):
+            if house is not None and house.failure is not None:
+                raise house.closed_error()
+            if state == "dead":
+                raise RuntimeClosed("dead, its event loop has closed", "make a new one")
+            raise RuntimeClosed(state)
+        try:
+            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is not house.kernel.loop:
+            raise WrongLoop
+        return house
+
+    # Agents and observers.
+
+    def register(self, name: str, agent: Any, restart: RestartPolicy | None = None) -> None:
+        """Register an agent, or another one under the same name.
+
+        Args:
+            name: its `assistant_id`.
+            agent: an async generator, coroutine or plain function that takes the run, a
+                LangGraph graph, or an `Executor`.
+            restart: when its failed attempts are tried again.
+
+        Raises:
+            InvalidValue: it is nothing that can be driven.
+
+        """
+        self._agents.register(name, agent, restart)
+
+    def observe(
+        self,
+        observer: Any,
+        required: bool = False,
+        name: str | None = None,
+        *,
+        replay: bool = False,
+    ) -> Observation:
+        """Tell an observer of every lifecycle event that is stored from now on.
+
+        Args:
+            observer: an observer, or a sync or async callable that takes the event.
+            required: runs wait for it, and fail if it raises.
+            name: for the supervision tree and the log.
+            replay: tell it what is in the log first.
+
+        Raises:
+            InvalidValue: it is no observer, or the name is taken.
+
+        """
+        taken = {binding.name for binding, _ in self._bindings}
+        if name is not None and name in taken:
+            raise InvalidValue("name", name, "choose one that no other observer has")
+        name = name or f"observer-{len(self._bindings) + 1}"
+        binding = ObserverBinding(ensure_observer(observer), required=required, name=name)
+        if self._house is not None:
+            self._open_house().observe(binding, replay=replay)
+        self._bindings.append((binding, replay))
+        return Observation(self, name)
+
+    def forget_observer(self, name: str) -> None:
+        """Tell the observer of that name nothing more. Idempotent."""
+        self._bindings = [entry for entry in self._bindings if entry[0].name != name]
+        if self._house is not None:
+            self._house.forget_observer(name)
+
+    # Runs.
+
+    async def create_run(
+        self, thread_id: str | None, assistant_id: str, **options: Unpack[RunOptions]
+    ) -> RunSnapshot:
+        """Admit a run. When this returns, its record is stored.
+
+        Args:
+            thread_id: the conversation; `None` makes one, unless the scope is `stateful`.
+            assistant_id: the agent's name.
+            options: see `RunOptions`.
+
+        Raises:
+            UnknownAgent: no agent has that name.
+            ConflictError: strategy `reject`, and a run is in flight.
+            QueueFullError: too many runs wait on the thread.
+            ThreadNotFound: the thread belongs to somebody else.
+            InvalidValue: an argument cannot be used.
+            Unavailable: nothing is known of the outcome; ask again with the same ids.
+
+        """
+        house = self._open_house()
+        command = self._command(house, thread_id, assistant_id, options)
+        check = getattr(self._agents.executor(command.assistant_id), "check", None)
+        if check is not None:
+            check(command)
+        if house.registry.closing:
+            raise RuntimeClosed("closing", "create the run on another runtime")
+        create = Create(command, chosen=options.get("run_id") is not None)
+        try:
+            answer: RunSnapshot = await self._locate(command.thread_id).ask(
+                command.thread_id, create
+            )
+        except asyncio.CancelledError:
+            house.tell(command.thread_id, Withdraw(command.run_id))
+            raise
+        return answer
+
+    def _command(
+        self, house: House, thread_id: str | None, assistant_id: str, options: RunOptions
+    ) -> CreateRunCommand:
+        fields = command_fields(options)
+        entropy, now = house.kernel.entropy, house.kernel.clock.now()
+        if thread_id is None:
+            if fields.get("scope", RunScope.STATEFUL) == RunScope.STATEFUL:
+                raise InvalidValue(
+                    "thread_id", None, "name the thread, or choose another scope than 'stateful'"
+                )
+            thread_id = entropy.new_id(now)
+        fields.setdefault("run_id", entropy.new_id(now))
+        return CreateRunCommand(
+            thread_id=ThreadId(thread_id), assistant_id=assistant_id, **fields
+        )
+
+    def _locate(self, thread_id: str) -> Any:
+        if self._directory is None:
+            raise RuntimeClosed(self.state)
+        return self._directory.locate(thread_id)
+
+    async def create_and_wait(
+        self, thread_id: str | None, assistant_id: str, **options: Unpack[RunOptions]
+    ) -> RunResult:
+        """Admit a run and wait for its end. Raises what `create_run` raises."""
+        run = await self.create_run(thread_id, assistant_id, **options)
+        return await self.wait(run.run_id)
+
+    async def create_and_stream(
+        self, thread_id: str | None, assistant_id: str, **options: Unpack[RunOptions]
+    ) -> RunStream:
+        """Admit a run to be streamed; `on_disconnect` defaults to `cancel`.
+
+        Raises what `create_run` raises.
+        """
+        options.setdefault("on_disconnect", "cancel")
+        run = await self.create_run(thread_id, assistant_id, **options)
+        return RunStream(run=run, frames=self.stream(run.run_id))
+
+    async def stream(
+        self,
+        run_id: str,
+        last_event_id: str | None = None,
+        heartbeat_interval: float = 15.0,
+        *,
+        user_id: str | None = None,
+    ) -> AsyncGenerator[Frame, None]:
+        """Follow a run's frames: each once, in order, from the start or after one of them.
+
+        Args:
+            run_id: the run; it may be pending, running or ended.
+            last_event_id: the last frame seen; `None` begins with the first.
+            heartbeat_interval: seconds without a frame after which a heartbeat comes.
+            user_id: whose run.
+
+        Raises:
+            RunNotFound: there is no such run for this user.
+            InvalidValue: an argument cannot be used.
+
+        """
+        command = JoinRunStreamCommand(
+            run_id=RunId(run_id),
+            last_event_id=last_event_id,
+            user_id=None if user_id is None else UserId(user_id),
+        )
+        if check_seconds(heartbeat_interval, "heartbeat_interval") == 0:
+            raise InvalidValue("heartbeat_interval", 0, "give more than 0 seconds")
+        house = self._open_house()
+        await self._check_user(house, command.run_id, command.user_id)
+        after, end = command.after, False
+        house.wiring.stream.send(Attach(command.run_id))
+        try:
+            while not end:
+                page = await house.read(command.run_id, after, PAGE, heartbeat_interval)
+                after, end = page.next, page.end
+                for frame in page.frames:
+                    yield frame
+                if not page.frames and not end:
+                    yield HEARTBEAT
+        finally:
+            house.wiring.stream.send(Detach(command.run_id))
+
+    async def wait(self, run_id: str, *, user_id: str | None = None) -> RunResult:
+        """Wait for a run's end. Never raises for how it ended.
+
+        Raises:
+            RunNotFound: there is no such run for this user.
+
+        """
+        house, run_id = self._open_house(), RunId(run_id)
+        await self._check_user(house, run_id, user_id)
+        answer = await self._ask_live(house, run_id, Wait())
+        return answer if isinstance(answer, RunResult) else RunResult.of(answer)
+
+    async def cancel(
+        self,
+        run_id: str,
+        action: Literal["interrupt", "rollback"] | CancelAction = "interrupt",
+        wait: bool = False,
+        *,
+        user_id: str | None = None,
+    ) -> bool:
+        """Abort a run.
+
+        Args:
+            run_id: the run.
+            action: `interrupt` keeps what it did, `rollback` restores the state before it.
+            wait: return when its agent has unwound and its end is stored, not at once.
+            user_id: whose run.
+
+        Returns:
+            whether the abort ends it; `False` if it has ended, or is ending, otherwise.
+
+        Raises:
+            RunNotFound: there is no such run for this user.
+
+        """
+        command = CancelRunCommand(
+            run_id=RunId(run_id),
+            action=choice(CancelAction, action, "action"),
+            wait=wait,
+            user_id=None if user_id is None else UserId(user_id),
+        )
+        house = self._open_house()
+        await self._check_user(house, command.run_id, command.user_id)
+        abort = Abort(command.action, None, command.wait)
+        answer = await self._ask_live(house, command.run_id, abort)
+        return answer is True
+
+    async def cancel_many(
+        self,
+        thread_id: str | None = None,
+        run_ids: Sequence[str] | None = None,
+        status: Literal["pending", "running", "all"] | None = None,
+        action: Literal["interrupt", "rollback"] | CancelAction = "interrupt",
+        *,
+        user_id: str | None = None,
+    ) -> tuple[str, ...]:
+        """Abort the runs in flight that all given criteria name, and do not wait for them.
+
+        Returns:
+            the ids of those that the abort ends.
+
+        Raises:
+            InvalidValue: no criterion is given, or one cannot be used.
+
+        """
+        if thread_id is None and run_ids is None and status is None:
+            raise InvalidValue("status", None, "give a thread_id, run_ids or a status")
+        wanted = choice(CancelAction, action, "action")
+        statuses = IN_FLIGHT if status in (None, "all") else {choice(RunStatus, status, "status")}
+        in_flight = await self._open_house().wiring.store.runs.list_inflight(user_id=user_id)
+        chosen = [
+            run.run_id
+            for run in in_flight
+            if thread_id in (None, run.thread_id)
+            and (run_ids is None or run.run_id in run_ids)
+            and run.status in statuses
+        ]
+        aborted = [run_id for run_id in chosen if await self.cancel(run_id, wanted)]
+        return tuple(aborted)
+
+    async def delete_run(self, run_id: str, *, user_id: str | None = None) -> bool:
+        """Delete an ended run with its events and frames.
+
+        Returns:
+            whether there was one.
+
+        Raises:
+            RunInFlight: it has not ended.
+
+        """
+        house, run_id = self._open_house(), RunId(run_id)
+        run = await house.wiring.store.runs.get(run_id, user_id=user_id)
+        if run is None:
+            return False
+        if not run.status.is_terminal:
+            raise RunInFlight(run_id)
+        house.wiring.stream.send(Cleanup(run_id, 0.0))
+        return await house.wiring.store.runs.delete(run_id, user_id=user_id)
+
+    async def cleanup(self, run_id: str, delay: float = 0.0) -> None:
+        """Free an ended run's frames in `delay` seconds, before they go by age or count."""
+        seconds = check_seconds(delay, "delay")
+        self._open_house().wiring.stream.send(Cleanup(RunId(run_id), seconds))
+
+    @staticmethod
+    async def _check_user(house: House, run_id: str, user_id: str | None) -> None:
+        if user_id is not None:
+            run = await house.wiring.store.runs.get(run_id, user_id=UserId(user_id))
+            if run is None:
+                raise RunNotFound(run_id)
+
+    @staticmethod
+    async def _ask_live(house: House, run_id: str, message: Any) -> Any:
+        """The answer of the run's actor; the run's record if it has ended.
+
+        A run in flight without an actor is one whose thread is not in memory.
+        """
+        for _ in range(2):
+            try:
+                return await house.ask_run(run_id, message)
+            except pykka.ActorDeadError:
+                if house.failure is not None or house.kernel.closed:
+                    raise house.closed_error() from None
+            run = await house.wiring.store.runs.get(run_id)
+            if run is None:
+                raise RunNotFound(run_id)
+            if run.status.is_terminal:
+                return run
+            await house.ask(run.thread_id, Describe())
+        raise Unavailable(f"Run '{run_id}' has no actor: call supervisor.recover().")

@@ -1,0 +1,76 @@
+"""What every actor of a runtime shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..kernel import Kernel, LoopRef
+from ..store.ports import Store
+
+if TYPE_CHECKING:
+    from .agents import Agents
+    from .executors.workers import Workers
+    from .run import RunActor
+    from .thread import ThreadActor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The numbers a runtime is given. All durations are seconds.
+
+    Args:
+        abort_grace: how long an aborted agent may take to unwind.
+        drain_timeout: how long a closing runtime lets its runs finish.
+        max_queued_runs: runs that may wait on one thread.
+        passivate_after: how long an idle thread stays in memory.
+        mailbox_capacity: messages that may wait for one thread.
+        buffer_frames: frames kept for each run.
+        keep_streams: ended runs whose frames are kept.
+        keep_stream_seconds: how long at most.
+        crash_limit: failures of one thread's actor, or one observer's, within
+            `crash_window`, after which it is given up.
+        crash_window: the period that goes with it.
+        max_workers: OS threads for plain agents.
+
+    """
+
+    abort_grace: float = 30.0
+    drain_timeout: float = 30.0
+    max_queued_runs: int = 1000
+    passivate_after: float = 60.0
+    mailbox_capacity: int = 10_000
+    buffer_frames: int = 4096
+    keep_streams: int = 1000
+    keep_stream_seconds: float = 300.0
+    crash_limit: int = 3
+    crash_window: float = 60.0
+    max_workers: int = 64
+
+
+@dataclass(slots=True)
+class Registry:
+    """Who is in memory, found in constant time. Changed on the loop only."""
+
+    threads: dict[str, LoopRef[ThreadActor]] = field(default_factory=dict)
+    """Written by the supervisor, and by a thread that leaves."""
+    runs: dict[str, LoopRef[RunActor]] = field(default_factory=dict)
+    """Written by the run's thread."""
+    closing: bool = False
+    """Nothing more is admitted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """Whom an actor talks to."""
+
+    kernel: Kernel
+    store: Store
+    agents: Agents
+    workers: Workers
+    registry: Registry
+    settings: Settings
+    epoch: int
+    journal: LoopRef[Any]
+    stream: LoopRef[Any]
+    supervisor: LoopRef[Any]

@@ -1,0 +1,147 @@
+"""Commands and views as versioned JSON, so that they can cross machines.
+
+Only the classes in `WIRE_TYPES` travel. Decoding builds them through their constructors,
+so what arrives is checked as if a caller had written it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from . import commands, events, queries, supervision, views
+from .errors import InvalidValue
+from .identifiers import EventSeq
+from .payload import JSON
+
+VERSION = 1
+"""Raised when the meaning of a field changes; new optional fields do not raise it."""
+
+WIRE_TYPES: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (
+        commands.CreateRunCommand,
+        commands.CancelRunCommand,
+        commands.JoinRunStreamCommand,
+        queries.GetRunQuery,
+        queries.ListRunsQuery,
+        queries.ListRunMessagesQuery,
+        events.RunLifecycleEvent,
+        views.Frame,
+        views.FramePage,
+        views.RunUsage,
+        views.RunSnapshot,
+        views.RunResult,
+        views.RunStreamHandle,
+        views.StoredRunEvent,
+        views.RunMessageView,
+        views.ModelTokens,
+        views.CallerTokens,
+        views.ThreadTokens,
+        supervision.SupervisionEvent,
+        supervision.RunNode,
+        supervision.ThreadNode,
+        supervision.ObserverNode,
+        supervision.SupervisionTree,
+        supervision.Health,
+    )
+}
+
+
+def encode(value: object) -> dict[str, JSON]:
+    """`value` as JSON types, with its type's name and the format's version.
+
+    A subclass of a wire type is encoded as that type.
+
+    Raises:
+        InvalidValue: its class is no wire type.
+
+    """
+    for kind in type(value).__mro__:
+        if WIRE_TYPES.get(kind.__name__) is kind:
+            return {"v": VERSION, "type": kind.__name__, "data": _to_json(value, kind)}
+    raise InvalidValue("value", value, f"encode one of {', '.join(WIRE_TYPES)}")
+
+
+def decode(document: Mapping[str, JSON]) -> Any:
+    """The value that `encode` made `document` of.
+
+    Raises:
+        InvalidValue: the version or type is unknown, or a field is missing or wrong.
+
+    """
+    version, name = document.get("v"), document.get("type")
+    if version != VERSION:
+        raise InvalidValue("v", version, f"send version {VERSION} of the format")
+    kind = WIRE_TYPES.get(str(name))
+    if kind is None:
+        raise InvalidValue("type", name, f"send one of {', '.join(WIRE_TYPES)}")
+    return _from_json(document.get("data"), kind)
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _to_json(value: Any, kind: type[Any] | None = None) -> JSON:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _to_json(getattr(value, f.name)) for f in fields(kind or value)}
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): _to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_json(item) for item in value]
+    if isinstance(value, str):
+        return str(value.value) if isinstance(value, StrEnum) else str(value)
+    return value
+
+
+def _from_json(value: JSON, kind: Any) -> Any:
+    origin = get_origin(kind)
+    if origin in (Union, UnionType):
+        return _from_union(value, get_args(kind))
+    if origin is tuple:
+        return tuple(_from_json(item, get_args(kind)[0]) for item in value)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return {key: _from_json(item, get_args(kind)[1]) for key, item in value.items()}
+    if kind is datetime:
+        return datetime.fromisoformat(value)
+    if isinstance(kind, type) and is_dataclass(kind):
+        return _from_object(value, kind)
+    if isinstance(kind, type) and issubclass(kind, str):
+        return kind(value)
+    return value
+
+
+def _from_union(value: JSON, options: tuple[Any, ...]) -> Any:
+    if value is None:
+        return None
+    for option in options:
+        if get_origin(option) is Literal:
+            if value in get_args(option):
+                return value
+        elif option is not type(None):
+            return _from_json(value, option)
+    return value
+
+
+def _from_object(value: JSON, kind: type[Any]) -> Any:
+    if kind is EventSeq:
+        return EventSeq(value)
+    if not isinstance(value, Mapping):
+        raise InvalidValue(kind.__name__, value, "send a JSON object")
+    hints = _hints(kind)
+    known = {
+        f.name: _from_json(value[f.name], hints[f.name]) for f in fields(kind) if f.name in value
+    }
+    try:
+        return kind(**known)
+    except TypeError as error:
+        raise InvalidValue(kind.__name__, sorted(value), f"send every field ({error})") from error

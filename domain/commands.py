@@ -1,0 +1,205 @@
+"""What a caller asks for, as plain data that may cross machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import isfinite
+from typing import Literal, TypeAlias, TypeVar
+
+from .enums import CancelAction, DisconnectMode, MultitaskStrategy, RunScope
+from .errors import InvalidValue, UnsupportedStrategyError
+from .identifiers import AssistantId, RunId, ThreadId, UserId
+from .payload import JSON, plain
+
+NodeNames: TypeAlias = tuple[str, ...] | Literal["*"]
+"""Nodes of a graph by name, or `"*"` for all of them."""
+
+E = TypeVar("E", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateRunCommand:
+    """Start a run of `assistant_id` on `thread_id`.
+
+    Idempotent by `run_id`, and by `idempotency_key` on its thread. Every payload is
+    copied and travels with the run unchanged.
+
+    Raises:
+        InvalidIdentifier: an id is blank.
+        UnsupportedStrategyError: `multitask_strategy` is unknown.
+        InvalidValue: another argument cannot be used.
+        UnserialisablePayload: a payload is not JSON.
+
+    """
+
+    run_id: RunId
+    thread_id: ThreadId
+    assistant_id: AssistantId
+    input: JSON = None
+    multitask_strategy: MultitaskStrategy = MultitaskStrategy.REJECT
+    user_id: UserId | None = None
+    metadata: Mapping[str, JSON] = field(default_factory=dict)
+    config: Mapping[str, JSON] = field(default_factory=dict)
+    context: Mapping[str, JSON] = field(default_factory=dict)
+    command: JSON = None
+    """For graphs: `resume`, `update`, `goto`."""
+    stream_mode: tuple[str, ...] = ()
+    """What a graph streams; empty means its default."""
+    interrupt_before: NodeNames = ()
+    interrupt_after: NodeNames = ()
+    scope: RunScope = RunScope.STATEFUL
+    on_disconnect: DisconnectMode = DisconnectMode.CONTINUE
+    idempotency_key: str | None = None
+    after_seconds: float = 0.0
+    """Seconds to wait before it may start."""
+    timeout: float | None = None
+    """Seconds its agent may take, all attempts together; `None` is for ever."""
+    resumable: bool = False
+    """Keep its frames in the event log."""
+    follow_up_to_run_id: RunId | None = None
+
+    def __post_init__(self) -> None:
+        """Check and copy every argument."""
+        put = object.__setattr__
+        put(self, "run_id", RunId(self.run_id))
+        put(self, "thread_id", ThreadId(self.thread_id))
+        put(self, "assistant_id", AssistantId(self.assistant_id))
+        if self.user_id is not None:
+            put(self, "user_id", UserId(self.user_id))
+        if self.follow_up_to_run_id is not None:
+            put(self, "follow_up_to_run_id", RunId(self.follow_up_to_run_id))
+        put(self, "multitask_strategy", _strategy(self.multitask_strategy))
+        put(self, "scope", choice(RunScope, self.scope, "scope"))
+        put(self, "on_disconnect", choice(DisconnectMode, self.on_disconnect, "on_disconnect"))
+        _check_durations(self.after_seconds, self.timeout)
+        if self.idempotency_key is not None and not _is_text(self.idempotency_key):
+            raise InvalidValue("idempotency_key", self.idempotency_key, "give a non-empty string")
+        self._copy_payloads()
+
+    def _copy_payloads(self) -> None:
+        put = object.__setattr__
+        for name in ("input", "command"):
+            value = getattr(self, name)
+            if value is not None:
+                put(self, name, plain(value, name))
+        for name in ("metadata", "config", "context"):
+            put(self, name, _object(getattr(self, name), name))
+        put(self, "stream_mode", _words(self.stream_mode, "stream_mode"))
+        for name in ("interrupt_before", "interrupt_after"):
+            value = getattr(self, name)
+            put(self, name, value if value == "*" else _words(value, name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRunCommand:
+    """Abort a run. A later `rollback` upgrades an unfinished `interrupt`, never down."""
+
+    run_id: RunId
+    action: CancelAction = CancelAction.INTERRUPT
+    wait: bool = False
+    """Answer when the agent has unwound and the end is stored, not at once."""
+    user_id: UserId | None = None
+
+    def __post_init__(self) -> None:
+        """Check every argument."""
+        put = object.__setattr__
+        put(self, "run_id", RunId(self.run_id))
+        put(self, "action", choice(CancelAction, self.action, "action"))
+        if self.user_id is not None:
+            put(self, "user_id", UserId(self.user_id))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinRunStreamCommand:
+    """Follow a run's frames, from the start or right after `last_event_id`."""
+
+    run_id: RunId
+    last_event_id: str | None = None
+    """The last frame id that was seen; `None` or `"-1"` is before the first."""
+    user_id: UserId | None = None
+
+    def __post_init__(self) -> None:
+        """Check every argument."""
+        put = object.__setattr__
+        put(self, "run_id", RunId(self.run_id))
+        if self.last_event_id is not None:
+            put(self, "last_event_id", str(self.last_event_id).strip())
+        if self.user_id is not None:
+            put(self, "user_id", UserId(self.user_id))
+        self.after  # noqa: B018 - a property that checks
+
+    @property
+    def after(self) -> int:
+        """The sequence number of the last frame seen; 0 is before the first."""
+        if self.last_event_id in (None, "", "-1"):
+            return 0
+        text = str(self.last_event_id)
+        if not (text.isascii() and text.isdigit()):
+            raise InvalidValue("last_event_id", text, "give the id of a frame of this run")
+        return int(text)
+
+
+def choice(kind: type[E], value: object, field_name: str) -> E:
+    """Read `value` as a member of `kind`.
+
+    Raises:
+        InvalidValue: it is none of the members.
+
+    """
+    try:
+        return kind(value)  # type: ignore[arg-type]
+    except ValueError:
+        known = ", ".join(repr(str(member)) for member in kind)
+        raise InvalidValue(field_name, value, f"choose one of {known}") from None
+
+
+def check_seconds(value: object, field_name: str) -> float:
+    """Read `value` as a duration in seconds.
+
+    Raises:
+        InvalidValue: it is no number, negative, infinite or NaN.
+
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidValue(field_name, value, "give a number of seconds")
+    if not isfinite(value) or value < 0:
+        raise InvalidValue(field_name, value, "give a finite number of seconds, 0 or more")
+    return float(value)
+
+
+def _strategy(value: object) -> MultitaskStrategy:
+    try:
+        return MultitaskStrategy(value)  # type: ignore[arg-type]
+    except ValueError:
+        known = ", ".join(repr(str(member)) for member in MultitaskStrategy)
+        raise UnsupportedStrategyError(
+            "multitask_strategy", value, f"choose one of {known}"
+        ) from None
+
+
+def _check_durations(after_seconds: object, timeout: object) -> None:
+    check_seconds(after_seconds, "after_seconds")
+    if timeout is not None and check_seconds(timeout, "timeout") == 0:
+        raise InvalidValue("timeout", timeout, "give more than 0 seconds, or None for ever")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _object(value: object, name: str) -> dict[str, JSON]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidValue(name, value, "give a mapping with string keys")
+    copied = plain(value, name) if value else {}
+    return dict(copied)
+
+
+def _words(value: object, name: str) -> tuple[str, ...]:
+    words = (value,) if isinstance(value, str) else value
+    if not isinstance(words, tuple | list) or not all(_is_text(word) for word in words):
+        raise InvalidValue(name, value, "give a name or a list of names")
+    return tuple(words)

@@ -1,0 +1,373 @@
+"""Every error callboard raises, in one hierarchy.
+
+The second base says what the caller may do (`Conflict`, `Unavailable`, `Fenced`,
+`NotFound`), so that a server can map them without a table of its own. Each message says
+what was asked, what is the case, and what to do. Errors carry their data as attributes
+and pickle.
+"""
+
+from __future__ import annotations
+
+
+class CallboardError(Exception):
+    """Base of every error that callboard raises."""
+
+    def __init__(self, *data: object) -> None:
+        super().__init__(*data)
+
+    def __str__(self) -> str:
+        return self.message()
+
+    def message(self) -> str:
+        """What was asked, what is the case, what to do."""
+        return " ".join(str(part) for part in self.args)
+
+
+class InvalidValue(CallboardError, ValueError):
+    """An argument cannot be used. Final: call again with another value.
+
+    Args:
+        field: the argument's name.
+        value: what was given.
+        remedy: what to give instead, in the imperative.
+
+    """
+
+    def __init__(self, field: str, value: object, remedy: str) -> None:
+        super().__init__(field, value, remedy)
+        self.field, self.value, self.remedy = field, value, remedy
+
+    def message(self) -> str:
+        return f"{self.field} is {self.value!r}: {self.remedy}."
+
+
+class InvalidIdentifier(InvalidValue):
+    """An identifier is blank, not a string, or not printable."""
+
+    def message(self) -> str:
+        return (
+            f"{self.field} is {self.value!r}, which {self.remedy}: "
+            "give a non-empty printable string."
+        )
+
+
+class UnserialisablePayload(InvalidValue, TypeError):
+    """A payload holds something that is not JSON."""
+
+
+class UnsupportedStrategyError(InvalidValue):
+    """The multitask strategy is none that callboard knows."""
+
+
+class Conflict(CallboardError):
+    """Final: the request contradicts what is the case. Asking again changes nothing."""
+
+
+class Unavailable(CallboardError):
+    """Retry with the same ids: the outcome of this call may be unknown."""
+
+
+class Fenced(CallboardError):
+    """Ends this activation: it no longer owns what it wanted to write."""
+
+
+class NotFound(CallboardError, LookupError):
+    """What was named does not exist, or not for this user."""
+
+
+class InvalidRunTransition(Conflict):
+    """A run was asked to move to a status it cannot reach.
+
+    Args:
+        current: the status it has and keeps.
+        target: the status asked for.
+
+    """
+
+    def __init__(self, current: str, target: str) -> None:
+        super().__init__(current, target)
+        self.current, self.target = current, target
+
+    def message(self) -> str:
+        return (
+            f"Cannot transition run from '{self.current!s}' to '{self.target!s}'; "
+            "it keeps its status."
+        )
+
+
+class ConflictError(Conflict):
+    """`reject` met a thread with a run in flight.
+
+    Args:
+        thread_id: the busy thread.
+        active_run_id: the run in flight that is in the way.
+
+    """
+
+    def __init__(self, thread_id: str, active_run_id: str) -> None:
+        super().__init__(thread_id, active_run_id)
+        self.thread_id, self.active_run_id = thread_id, active_run_id
+
+    def message(self) -> str:
+        return (
+            f"Thread '{self.thread_id}' already has run '{self.active_run_id}' in flight: "
+            "wait for it, abort it, or choose 'enqueue', 'interrupt' or 'rollback'."
+        )
+
+
+class RunInFlight(Conflict):
+    """A run must have ended for what was asked."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+    def message(self) -> str:
+        return f"Run '{self.run_id}' is still in flight: abort it and wait first."
+
+
+class IdempotencyConflict(Conflict):
+    """A run id or idempotency key is taken by a run the caller cannot mean.
+
+    Args:
+        what: `"run_id"` or `"idempotency_key"`.
+        value: the id or key.
+
+    """
+
+    def __init__(self, what: str, value: str) -> None:
+        super().__init__(what, value)
+        self.what, self.value = what, value
+
+    def message(self) -> str:
+        return (
+            f"The {self.what} '{self.value}' belongs to a run on another thread or of "
+            "another user: choose a new one."
+        )
+
+
+class QueueFullError(Conflict):
+    """The thread's queue of pending runs is full.
+
+    Args:
+        thread_id: the thread.
+        limit: how many runs may wait on it.
+
+    """
+
+    def __init__(self, thread_id: str, limit: int) -> None:
+        super().__init__(thread_id, limit)
+        self.thread_id, self.limit = thread_id, limit
+
+    def message(self) -> str:
+        return (
+            f"Thread '{self.thread_id}' already has {self.limit} runs waiting: "
+            "wait for some to end, abort them, or raise max_queued_runs."
+        )
+
+
+class ThreadQuarantined(Conflict):
+    """The thread's actor failed too often; it admits nothing.
+
+    Args:
+        thread_id: the thread.
+        cause: the last failure, as text.
+
+    """
+
+    def __init__(self, thread_id: str, cause: str) -> None:
+        super().__init__(thread_id, cause)
+        self.thread_id, self.cause = thread_id, cause
+
+    def message(self) -> str:
+        return (
+            f"Thread '{self.thread_id}' is quarantined, its actor failed again and again "
+            f"(last: {self.cause}): report the defect, then call supervisor.recover()."
+        )
+
+
+class RunNotFound(NotFound):
+    """No such run, or it belongs to somebody else."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+    def message(self) -> str:
+        return f"There is no run '{self.run_id}': check the id, and the user_id if one is given."
+
+
+class ThreadNotFound(NotFound):
+    """No such thread, or it belongs to somebody else."""
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(thread_id)
+        self.thread_id = thread_id
+
+    def message(self) -> str:
+        return (
+            f"There is no thread '{self.thread_id}' for this user: "
+            "check the thread_id and the user_id."
+        )
+
+
+class UnknownAgent(NotFound):
+    """No agent is registered under that name.
+
+    Args:
+        assistant_id: the name asked for.
+        known: the names there are.
+
+    """
+
+    def __init__(self, assistant_id: str, known: tuple[str, ...]) -> None:
+        super().__init__(assistant_id, known)
+        self.assistant_id, self.known = assistant_id, known
+
+    def message(self) -> str:
+        names = ", ".join(f"'{name}'" for name in self.known) or "none"
+        return (
+            f"No agent is registered as '{self.assistant_id}' (known: {names}): "
+            "pass it in agents= or call runtime.register()."
+        )
+
+
+class RuntimeClosed(Unavailable):
+    """The runtime has not started, is closing or has closed.
+
+    Args:
+        state: what it is, for example `"closed"`.
+        remedy: what to do, in the imperative.
+
+    """
+
+    def __init__(
+        self, state: str, remedy: str = "use it inside 'async with Runtime(...)'"
+    ) -> None:
+        super().__init__(state, remedy)
+        self.state, self.remedy = state, remedy
+
+    def message(self) -> str:
+        return f"The runtime is {self.state}: {self.remedy}."
+
+
+class RuntimeStarted(Conflict):
+    """The runtime was started before."""
+
+    def message(self) -> str:
+        return "The runtime has been started already: make another one if two are wanted."
+
+
+class WrongLoop(CallboardError):
+    """The runtime was called from an event loop that is not its own. Nothing was done."""
+
+    def message(self) -> str:
+        return (
+            "The runtime lives on another event loop: "
+            "call it from there, or use Runtime.blocking() from other OS threads."
+        )
+
+
+class RuntimeBusy(Unavailable):
+    """A bounded mailbox is full; nothing was taken. Safe to retry later.
+
+    Args:
+        target: whose mailbox it is.
+        capacity: how many messages it holds.
+
+    """
+
+    def __init__(self, target: str, capacity: int) -> None:
+        super().__init__(target, capacity)
+        self.target, self.capacity = target, capacity
+
+    def message(self) -> str:
+        return (
+            f"The mailbox of {self.target} holds {self.capacity} messages and is full; "
+            "nothing was taken: try again later."
+        )
+
+
+class ActorCrashed(Unavailable):
+    """The actor that was asked failed before it answered. The outcome is unknown.
+
+    Args:
+        actor: which one.
+        cause: its error, as text.
+
+    """
+
+    def __init__(self, actor: str, cause: str) -> None:
+        super().__init__(actor, cause)
+        self.actor, self.cause = actor, cause
+
+    def message(self) -> str:
+        return (
+            f"{self.actor} failed before it answered ({self.cause}): "
+            "ask again with the same ids, and report the defect."
+        )
+
+
+class StoreUnavailable(Unavailable):
+    """The store did not take a write.
+
+    Args:
+        what: what was being written.
+        cause: the store's own error, as text.
+
+    """
+
+    def __init__(self, what: str, cause: str) -> None:
+        super().__init__(what, cause)
+        self.what, self.cause = what, cause
+
+    def message(self) -> str:
+        return (
+            f"The store did not take {self.what} ({self.cause}); nothing was started: "
+            "try again with the same run_id or idempotency_key."
+        )
+
+
+class WouldDeadlock(CallboardError):
+    """A blocking `get()` was called on the event loop that must produce the answer."""
+
+    def message(self) -> str:
+        return (
+            "get() would block the event loop that must answer it: "
+            "await the future instead, or call get() from another OS thread."
+        )
+
+
+class RunAborted(CallboardError):
+    """Raised in an agent by `run.abort.raise_if_requested()`.
+
+    Args:
+        action: the abort's action.
+
+    """
+
+    def __init__(self, action: str) -> None:
+        super().__init__(action)
+        self.action = action
+
+    def message(self) -> str:
+        return f"The run was aborted with '{self.action!s}': clean up and return."
+
+
+class AttemptFenced(Fenced):
+    """An attempt that is over tried to write.
+
+    Args:
+        run_id: its run.
+
+    """
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+    def message(self) -> str:
+        return (
+            f"This attempt at run '{self.run_id}' is over, nothing it writes is kept: "
+            "return from the agent."
+        )

@@ -1,0 +1,98 @@
+"""What a caller wants to read, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .commands import choice
+from .enums import RunStatus
+from .errors import InvalidValue
+from .identifiers import RunId, ThreadId, UserId
+
+MAX_PAGE = 1000
+"""The largest page a query may ask for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetRunQuery:
+    """One run; with `thread_id`, only if it is on that thread."""
+
+    run_id: RunId
+    thread_id: ThreadId | None = None
+    user_id: UserId | None = None
+
+    def __post_init__(self) -> None:
+        """Check every argument."""
+        object.__setattr__(self, "run_id", RunId(self.run_id))
+        if self.thread_id is not None:
+            object.__setattr__(self, "thread_id", ThreadId(self.thread_id))
+        _own_user(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRunsQuery:
+    """The runs of a thread, newest first."""
+
+    thread_id: ThreadId
+    user_id: UserId | None = None
+    limit: int = 100
+    offset: int = 0
+    status: RunStatus | None = None
+
+    def __post_init__(self) -> None:
+        """Check every argument."""
+        object.__setattr__(self, "thread_id", ThreadId(self.thread_id))
+        if self.status is not None:
+            object.__setattr__(self, "status", choice(RunStatus, self.status, "status"))
+        _own_user(self)
+        check_page(self.limit)
+        if self.offset < 0:
+            raise InvalidValue("offset", self.offset, "count from 0 upwards")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRunMessagesQuery:
+    """A page of a thread's messages, oldest first within the page.
+
+    Without a bound it is the newest page; `before_seq` pages back, `after_seq` forward,
+    both exclusive.
+    """
+
+    thread_id: ThreadId
+    run_id: RunId | None = None
+    user_id: UserId | None = None
+    limit: int = 50
+    before_seq: int | None = None
+    after_seq: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check every argument."""
+        object.__setattr__(self, "thread_id", ThreadId(self.thread_id))
+        if self.run_id is not None:
+            object.__setattr__(self, "run_id", RunId(self.run_id))
+        _own_user(self)
+        check_page(self.limit)
+        for name in ("before_seq", "after_seq"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise InvalidValue(name, value, "give a seq, 0 or more")
+        if self.before_seq is not None and self.after_seq is not None:
+            raise InvalidValue(
+                "after_seq", self.after_seq, "give before_seq or after_seq, not both"
+            )
+
+
+def check_page(limit: int) -> None:
+    """Check the size of a page.
+
+    Raises:
+        InvalidValue: `limit` is not between 1 and `MAX_PAGE`.
+
+    """
+    if not 1 <= limit <= MAX_PAGE:
+        raise InvalidValue("limit", limit, f"give a number from 1 to {MAX_PAGE}")
+
+
+def _own_user(query: GetRunQuery | ListRunsQuery | ListRunMessagesQuery) -> None:
+    if query.user_id is not None:
+        object.__setattr__(query, "user_id", UserId(query.user_id))

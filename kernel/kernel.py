@@ -1,0 +1,468 @@
+"""The kernel: hosts actors on one event loop.
+
+Every mailbox is touched on one OS thread only. Other OS threads put their envelopes into
+one inbound queue and wake the loop at most once for all of them. One callback on the loop
+gives turns to many ready actors, a bounded number of messages each, and yields to I/O when
+its time is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from dataclasses import dataclass
+from threading import get_ident
+from types import CoroutineType
+from typing import Any, TypeVar
+
+import pykka
+import structlog
+from pykka.messages import _ActorStop
+
+from ..domain.errors import RuntimeBusy
+from .actor import LoopActor
+from .ambient import enter
+from .clock import Clock, Entropy, WallClock
+from .dead_letters import DeadLetters
+from .future import LoopFuture
+from .mailbox import Envelope, Mailbox
+from .messages import Begin, Crashed, Terminated
+from .ref import LoopRef
+from .schedule import Schedule
+
+A = TypeVar("A", bound=LoopActor)
+T = TypeVar("T")
+
+_log = structlog.get_logger("callboard.kernel")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelOptions:
+    """Where a kernel takes time, chance and order from, and how it shares the loop.
+
+    Args:
+        clock: tells the wall time; timers follow the loop's own time.
+        entropy: chance and ids.
+        schedule: orders ready actors; first come, first served by default.
+        throughput: messages an actor may handle in one turn.
+        turn: seconds after which the loop's other callbacks get their chance.
+        inbound_capacity: envelopes from other OS threads that may wait for the loop.
+
+    """
+
+    clock: Clock | None = None
+    entropy: Entropy | None = None
+    schedule: Schedule | None = None
+    throughput: int = 64
+    turn: float = 0.002
+    inbound_capacity: int = 100_000
+
+
+class Kernel:
+    """Hosts actors on the event loop it is made on.
+
+    Args:
+        options: how; the defaults are for real time.
+
+    Raises:
+        RuntimeError: there is no running event loop.
+
+    """
+
+    def __init__(self, options: KernelOptions | None = None) -> None:
+        options = options or KernelOptions()
+        self.loop = asyncio.get_running_loop()
+        self.clock: Clock = options.clock or WallClock()
+        self.entropy = options.entropy or Entropy()
+        self.dead_letters = DeadLetters()
+        self.closed = False
+        self._thread_id = get_ident()
+        self._throughput = options.throughput
+        self._turn_time = options.turn
+        self._mailboxes: dict[int, Mailbox] = {}
+        self._born = 0
+        self._ready: Schedule = deque() if options.schedule is None else options.schedule
+        self._awake = False
+        """True iff `_drain` is scheduled on the loop."""
+        self._inbound: deque[tuple[Mailbox, Envelope[Any]]] = deque()
+        self._inbound_capacity = options.inbound_capacity
+        self._inbound_signalled = False
+        """True from the wake-up's order until its callback begins; see `_hand_over`."""
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._context = copy_context()
+        self._context.run(enter, self)
+
+    # Actors.
+
+    def __len__(self) -> int:
+        """How many actors there are."""
+        return len(self._mailboxes)
+
+    def is_current_thread(self) -> bool:
+        """Whether this is the OS thread of the kernel's loop."""
+        return get_ident() == self._thread_id
+
+    def spawn(
+        self, actor_class: type[A], *args: Any, parent: LoopActor | None = None, **kwargs: Any
+    ) -> LoopRef[A]:
+        """Start an actor. Only on the loop's OS thread.
+
+        Args:
+            actor_class: its class.
+            args: for its constructor.
+            parent: gets `Crashed` when a supervised actor fails, and `Terminated` when
+                the actor has stopped.
+            kwargs: for its constructor.
+
+        Raises:
+            pykka.ActorDeadError: the kernel is closed.
+
+        """
+        if self.closed:
+            raise pykka.ActorDeadError(f"{actor_class.__name__} not started: kernel closed")
+        mailbox = self.mailbox(actor_class, parent)
+        self._incarnate(mailbox, args, kwargs)
+        self._mailboxes[mailbox.number] = mailbox
+        self.begin(mailbox)
+        return LoopRef(mailbox)
+
+    def mailbox(
+        self, actor_class: type[LoopActor], parent: LoopActor | None = None
+    ) -> Mailbox:
+        """An empty mailbox for a new actor."""
+        self._born += 1
+        above = None if parent is None else parent.actor_inbox
+        return Mailbox(self, self._born, actor_class, above)
+
+    def begin(self, mailbox: Mailbox) -> None:
+        """Have `on_start` run before the first message, where the actor has one."""
+        if mailbox.actor_class.starts:
+            self._accept(mailbox, Envelope(Begin()))
+
+    def revive(self, ref: LoopRef[A], *args: Any, **kwargs: Any) -> None:
+        """Put a new incarnation behind the mailbox of a crashed actor.
+
+        Refs stay good, and what waited in the mailbox is handled by the new one.
+        """
+        mailbox = ref.actor_inbox
+        if mailbox.stopped:
+            return
+        mailbox.suspended = mailbox.paused = False
+        mailbox.held = mailbox.task is not None
+        self._incarnate(mailbox, args, kwargs)
+        self.begin(mailbox)
+        self.reschedule(mailbox)
+
+    def kill(self, ref: LoopRef[Any], cause: BaseException | None = None) -> None:
+        """Stop an actor at once; what waits in its mailbox is answered with an error."""
+        self.stop_now(ref.actor_inbox, cause)
+
+    def watch(self, watcher: LoopActor, ref: LoopRef[Any]) -> None:
+        """Send `watcher` a `Terminated` when the actor stops; at once if it has."""
+        mailbox = ref.actor_inbox
+        if mailbox.stopped:
+            self.post(watcher.actor_inbox, Envelope(Terminated(ref, None)))
+        elif mailbox.watchers is None:
+            mailbox.watchers = [watcher.actor_inbox]
+        elif watcher.actor_inbox not in mailbox.watchers:
+            mailbox.watchers.append(watcher.actor_inbox)
+
+    def unwatch(self, watcher: LoopActor, ref: LoopRef[Any]) -> None:
+        """Send `watcher` nothing."""
+        watchers = ref.actor_inbox.watchers
+        if watchers is not None and watcher.actor_inbox in watchers:
+            watchers.remove(watcher.actor_inbox)
+
+    def _incarnate(self, mailbox: Mailbox, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        actor = mailbox.actor_class.__new__(mailbox.actor_class)
+        actor._mailbox = mailbox
+        actor.__init__(*args, **kwargs)  # type: ignore[misc]
+        mailbox.actor = actor
+
+    # Messages.
+
+    def future(self) -> LoopFuture[Any]:
+        """An empty future that lives on this kernel's loop."""
+        return LoopFuture(self.loop, self._thread_id)
+
+    def post(self, mailbox: Mailbox, envelope: Envelope[Any]) -> None:
+        """Deliver an envelope, from any OS thread.
+
+        Raises:
+            RuntimeBusy: nobody asked for a reply and the mailbox is full.
+
+        """
+        if get_ident() == self._thread_id:
+            self._accept(mailbox, envelope)
+        else:
+            self._hand_over(mailbox, envelope)
+
+    def _accept(self, mailbox: Mailbox, envelope: Envelope[Any]) -> None:
+        if mailbox.stopped:
+            self._bounce(mailbox, envelope)
+            return
+        try:
+            may_run = mailbox.enqueue(envelope)
+        except RuntimeBusy as busy:
+            if envelope.reply_to is None:
+                raise
+            envelope.reply_to.set_exception(busy)  # type: ignore[arg-type]
+            return
+        if may_run and not mailbox.scheduled and not mailbox.suspended:
+            mailbox.scheduled = True
+            self._ready.append(mailbox)
+            if not self._awake:
+                self._awake = True
+                self.loop.call_soon(self._drain, context=self._context)
+
+    def _hand_over(self, mailbox: Mailbox, envelope: Envelope[Any]) -> None:
+        if len(self._inbound) >= self._inbound_capacity:
+            raise RuntimeBusy("the kernel's inbound queue", self._inbound_capacity)
+        self._inbound.append((mailbox, envelope))
+        # The flag falls before the queue is emptied. So whoever sees it raised has put
+        # its envelope there before the emptying, and no wake-up is lost.
+        if self._inbound_signalled:
+            return
+        self._inbound_signalled = True
+        try:
+            self.loop.call_soon_threadsafe(self._take_inbound, context=self._context)
+        except RuntimeError:  # the loop is closed
+            self._bounce_inbound()
+
+    def _take_inbound(self) -> None:
+        self._inbound_signalled = False
+        inbound = self._inbound
+        for _ in range(len(inbound)):
+            mailbox, envelope = inbound.popleft()
+            try:
+                self._accept(mailbox, envelope)
+            except RuntimeBusy:
+                self.dead_letters.add(repr(mailbox), envelope.message)
+        if inbound and not self._inbound_signalled:
+            self._inbound_signalled = True
+            self.loop.call_soon(self._take_inbound, context=self._context)
+
+    def _bounce_inbound(self) -> None:
+        while self._inbound:
+            self._bounce(*self._inbound.popleft())
+
+    def _bounce(self, mailbox: Mailbox, envelope: Envelope[Any]) -> None:
+        if envelope.reply_to is None:
+            self.dead_letters.add(repr(mailbox), envelope.message)
+        elif isinstance(envelope.message, _ActorStop) and mailbox.held:
+            envelope.reply_to.set(None)
+        else:
+            error = pykka.ActorDeadError(f"{mailbox} stopped before handling the message")
+            envelope.reply_to.set_exception(error)  # type: ignore[arg-type]
+
+    # Turns.
+
+    def _drain(self) -> None:
+        self._awake = False
+        ready, time = self._ready, self.loop.time
+        deadline = time() + self._turn_time
+        while ready:
+            self._turn(ready.popleft())
+            if time() >= deadline:
+                break
+        if ready and not self._awake:
+            self._awake = True
+            self.loop.call_soon(self._drain, context=self._context)
+
+    def _turn(self, mailbox: Mailbox) -> None:
+        actor = mailbox.actor
+        if actor is None or mailbox.suspended:
+            mailbox.scheduled = False
+            return
+        for _ in range(self._throughput):
+            envelope = mailbox.next_envelope()
+            if envelope is None:
+                break
+            self._handle(mailbox, actor, envelope)
+            if mailbox.stopped or mailbox.suspended:
+                mailbox.scheduled = False
+                return
+        if actor.batches:
+            self._end_turn(mailbox, actor)
+        mailbox.scheduled = False
+        if mailbox.ready():
+            self.reschedule(mailbox)
+        else:
+            mailbox.shrink()
+
+    def _handle(self, mailbox: Mailbox, actor: LoopActor, envelope: Envelope[Any]) -> None:
+        actor._envelope = envelope
+        try:
+            answer = actor._handle_receive(envelope.message)
+        except Exception as error:  # noqa: BLE001 - the actor's boundary
+            actor._envelope = None
+            self._failed(mailbox, envelope, error)
+            return
+        except BaseException as error:
+            self.stop_now(mailbox, error)
+            raise
+        actor._envelope = None
+        if type(answer) is CoroutineType:
+            self._handle_async(mailbox, envelope, answer)
+        elif envelope.reply_to is not None:
+            envelope.reply_to.set(answer)
+
+    def _end_turn(self, mailbox: Mailbox, actor: LoopActor) -> None:
+        try:
+            actor.on_turn_end()
+        except Exception as error:  # noqa: BLE001 - the actor's boundary
+            self._crash(mailbox, error)
+
+    def _handle_async(
+        self, mailbox: Mailbox, envelope: Envelope[Any], coroutine: Coroutine[Any, Any, Any]
+    ) -> None:
+        task = self.loop.create_task(coroutine)
+        mailbox.task, mailbox.held = task, True
+
+        def done(task: asyncio.Task[Any]) -> None:
+            if mailbox.task is task:
+                mailbox.task, mailbox.held = None, mailbox.paused
+            self._finish_async(mailbox, envelope, task)
+            self.reschedule(mailbox)
+
+        task.add_done_callback(done)
+
+    def _finish_async(
+        self, mailbox: Mailbox, envelope: Envelope[Any], task: asyncio.Task[Any]
+    ) -> None:
+        if task.cancelled():
+            error: BaseException | None = pykka.ActorDeadError(
+                f"{mailbox} was cancelled while it handled the message"
+            )
+        else:
+            error = task.exception()
+        if error is None:
+            if envelope.reply_to is not None:
+                envelope.reply_to.set(task.result())
+        elif mailbox.stopped or not isinstance(error, Exception):
+            if envelope.reply_to is not None:
+                envelope.reply_to.set_exception(error)  # type: ignore[arg-type]
+        else:
+            self._failed(mailbox, envelope, error)
+
+    def reschedule(self, mailbox: Mailbox) -> None:
+        """Give the actor a turn if there is something it may handle."""
+        if (
+            mailbox.scheduled
+            or mailbox.stopped
+            or mailbox.suspended
+            or not mailbox.ready()
+        ):
+            return
+        mailbox.scheduled = True
+        self._ready.append(mailbox)
+        if not self._awake:
+            self._awake = True
+            self.loop.call_soon(self._drain, context=self._context)
+
+    def resume(self, mailbox: Mailbox) -> None:
+        """Let data messages be handled again."""
+        mailbox.paused = False
+        mailbox.held = mailbox.task is not None
+        self.reschedule(mailbox)
+
+    # Ends.
+
+    def _failed(self, mailbox: Mailbox, envelope: Envelope[Any], error: Exception) -> None:
+        actor = mailbox.actor
+        if envelope.reply_to is not None:
+            envelope.reply_to.set_exception(error)  # type: ignore[arg-type]
+            if actor is None or not actor.fails_on(error):
+                return
+        self._crash(mailbox, error)
+
+    def _crash(self, mailbox: Mailbox, error: Exception) -> None:
+        actor = mailbox.actor
+        _log.error("actor_failed", actor=repr(mailbox), error=repr(error), exc_info=error)
+        if actor is not None:
+            try:
+                actor.on_failure(type(error), error, error.__traceback__)
+            except Exception as second:  # noqa: BLE001 - a failing hook must not hide the failure
+                _log.error("on_failure_failed", actor=repr(mailbox), exc_info=second)
+        parent = mailbox.parent
+        if not mailbox.actor_class.supervised or parent is None or parent.stopped:
+            self.stop_now(mailbox, error)
+            return
+        mailbox.suspended = True
+        self.post(parent, Envelope(Crashed(LoopRef(mailbox), error)))
+
+    def stop_now(self, mailbox: Mailbox, cause: BaseException | None = None) -> None:
+        """Stop an actor; answer everybody who waits for it; tell who watches it."""
+        if mailbox.stopped:
+            return
+        mailbox.stopped = True
+        actor, mailbox.actor = mailbox.actor, None
+        if cause is None and actor is not None:
+            try:
+                actor.on_stop()
+            except Exception as error:  # noqa: BLE001 - it stops all the same
+                _log.error("on_stop_failed", actor=repr(mailbox), exc_info=error)
+        if mailbox.task is not None:
+            mailbox.task.cancel()
+        self._mailboxes.pop(mailbox.number, None)
+        mailbox.held = True  # an actor stop that waited is a success, not a dead letter
+        mailbox.answer_owed(pykka.ActorDeadError(f"{mailbox} stopped"))
+        for lane in (mailbox.system, mailbox.data):
+            while lane:
+                self._bounce(mailbox, lane.popleft())
+        mailbox.system = mailbox.data = None
+        self._tell_watchers(mailbox, cause)
+
+    def _tell_watchers(self, mailbox: Mailbox, cause: BaseException | None) -> None:
+        watchers, mailbox.watchers = mailbox.watchers or [], None
+        parent, mailbox.parent = mailbox.parent, None
+        if parent is not None and parent not in watchers:
+            watchers.append(parent)
+        for watcher in watchers:
+            if not watcher.stopped and Terminated in watcher.actor_class.handlers:
+                self.post(watcher, Envelope(Terminated(LoopRef(mailbox), cause)))
+
+    # Time and tasks.
+
+    def after(self, delay: float, ref: LoopRef[Any], message: Any) -> asyncio.TimerHandle:
+        """Send `message` in `delay` seconds of the loop's time, unless cancelled."""
+        return self.loop.call_later(delay, ref.send, message, context=self._context)
+
+    def now(self) -> float:
+        """The loop's time in seconds; only differences mean something."""
+        return self.loop.time()
+
+    def run(
+        self,
+        work: Coroutine[Any, Any, T],
+        done: Callable[[asyncio.Task[T]], None],
+        name: str,
+    ) -> asyncio.Task[T]:
+        """Run a coroutine beside the actors, in a context of its own.
+
+        Args:
+            work: the coroutine.
+            done: called on the loop when it has ended.
+            name: the task's name.
+
+        """
+        task = self._context.copy().run(self.loop.create_task, work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard, context=self._context)
+        task.add_done_callback(done, context=self._context)
+        return task
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks run beside the actors."""
+        return len(self._tasks)
+
+    def close(self) -> None:
+        """Stop every actor, newest first, and take nothing more. Idempotent."""
+        self.closed = True
+        self._take_inbound()
+        for mailbox in reversed(list(self._mailboxes.values())):
+            self.stop_now(mailbox)
+        self._bounce_inbound()

@@ -1,0 +1,80 @@
+"""Who watches the runs, and the actors that persist events and stream frames."""
+
+from .bindings import (
+    CallbackObserver,
+    CompositeObserver,
+    NullObserver,
+    ObserverBinding,
+    ensure_observer,
+)
+from .frames import Evicted, FrameBuffer, FrameWriter, Publish
+from .journal import (
+    Append,
+    Committed,
+    JournalActor,
+    NotCommitted,
+    StoreTrouble,
+)
+from .observer_actor import (
+    CaughtUp,
+    Cursor,
+    DescribeObserver,
+    Observed,
+    ObserverActor,
+    ObserverFailed,
+    RequiredObserverActor,
+)
+from .protocol import LifecycleEventType, RunLifecycleEvent, RunObserver
+from .stream import (
+    Attach,
+    Cleanup,
+    ConsumersLeft,
+    CountStreams,
+    Detach,
+    EndStream,
+    OpenStream,
+    Read,
+    Seal,
+    Sealed,
+    StreamActor,
+    Sync,
+)
+
+__all__ = [
+    "Append",
+    "Attach",
+    "CallbackObserver",
+    "CaughtUp",
+    "Cleanup",
+    "Committed",
+    "CompositeObserver",
+    "ConsumersLeft",
+    "CountStreams",
+    "Cursor",
+    "DescribeObserver",
+    "Detach",
+    "EndStream",
+    "Evicted",
+    "FrameBuffer",
+    "FrameWriter",
+    "JournalActor",
+    "LifecycleEventType",
+    "NotCommitted",
+    "NullObserver",
+    "Observed",
+    "ObserverActor",
+    "ObserverBinding",
+    "ObserverFailed",
+    "OpenStream",
+    "Publish",
+    "Read",
+    "RequiredObserverActor",
+    "RunLifecycleEvent",
+    "RunObserver",
+    "Seal",
+    "Sealed",
+    "StoreTrouble",
+    "StreamActor",
+    "Sync",
+    "ensure_observer",
+]

@@ -1,0 +1,259 @@
+"""The journal actor: the runtime's one writer.
+
+Whoever has something to record sends an `Append` and gets a `Committed` when it is
+stored, or a `NotCommitted`. The appends of one turn, and those that arrive while the store
+is busy, are committed as one group. Only after the commit do the observers hear of it, in
+the order of the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, NamedTuple
+
+import pykka
+import structlog
+
+from ..domain.enums import EventCategory
+from ..domain.errors import RuntimeBusy, StoreUnavailable
+from ..domain.views import StoredRunEvent
+from ..kernel import LoopActor, LoopRef, handles
+from ..store.ports import Entry, Outcome, Store, Verdict
+
+_log = structlog.get_logger("callboard.journal")
+
+FIRST_RETRY = 0.05
+"""Seconds before a failed group is tried again; doubles each time."""
+LAST_RETRY = 5.0
+"""Longest wait between two tries, in seconds."""
+
+
+class Append(NamedTuple):
+    """Write an entry.
+
+    Args:
+        entry: what to write.
+        origin: who gets `Committed` or `NotCommitted`; `None` wants neither.
+        tag: returned in the answer.
+
+    """
+
+    entry: Entry
+    origin: LoopRef[Any] | None = None
+    tag: object = None
+
+
+class Committed(NamedTuple):
+    """The store has decided about an entry.
+
+    Args:
+        tag: as given.
+        outcome: its verdict, and the events as stored.
+        awaited: how many required observers will answer with `Observed`.
+
+    """
+
+    tag: object
+    outcome: Outcome
+    awaited: int = 0
+
+
+class NotCommitted(NamedTuple):
+    """The store is not available; the entry was given up and nothing is stored."""
+
+    tag: object
+    error: StoreUnavailable
+
+
+class Delivery(NamedTuple):
+    """A stored lifecycle event for an observer.
+
+    Args:
+        event: the event.
+        origin: who waits for a required observer to have seen it.
+        tag: returned in `Observed`.
+
+    """
+
+    event: StoredRunEvent
+    origin: LoopRef[Any] | None
+    tag: object
+
+
+class Deliver(NamedTuple):
+    """The lifecycle events of one group, in the order of the log."""
+
+    deliveries: tuple[Delivery, ...]
+
+
+class Bind(NamedTuple):
+    """Tell an observer's actor of everything stored from now on. Answers the log's head."""
+
+    observer: LoopRef[Any]
+    required: bool
+
+
+class Unbind(NamedTuple):
+    """Tell it nothing more."""
+
+    observer: LoopRef[Any]
+
+
+class Behind(NamedTuple):
+    """For an observer's actor: a group did not fit its mailbox; read it from the log."""
+
+
+class StoreTrouble(NamedTuple):
+    """For the supervisor: the store failed, or with `error=None` works again."""
+
+    error: str | None
+
+
+class _Retry(NamedTuple):
+    """Try the kept entries again."""
+
+
+class _GroupDone(NamedTuple):
+    """The store has answered a group."""
+
+    group: list[Append]
+    outcomes: list[Outcome] | None
+    error: BaseException | None
+
+
+class JournalActor(LoopActor):
+    """Commits entries in groups, in the order they came.
+
+    A group of unknown outcome is committed again until the store answers; only inserts
+    of runs are given up at once, so that their callers can decide.
+    """
+
+    def __init__(self, store: Store, supervisor: LoopRef[Any], head: int) -> None:
+        self._store = store
+        self._supervisor = supervisor
+        self._pending: list[Append] = []
+        self._committing = False
+        self._failures = 0
+        self._head = head
+        self._observers: dict[LoopRef[Any], bool] = {}
+        """Who is told, and whether as a required one."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the store took the last group."""
+        return self._failures == 0
+
+    @handles(Append)
+    def _append(self, message: Append) -> None:
+        if self._committing and self._failures and message.entry.insert is not None:
+            self._give_up(message, StoreUnavailable("the run", "it failed before; trying again"))
+        else:
+            self._pending.append(message)
+
+    @handles(Bind)
+    def _bind(self, message: Bind) -> int:
+        self._observers[message.observer] = message.required
+        return self._head
+
+    @handles(Unbind)
+    def _unbind(self, message: Unbind) -> None:
+        self._observers.pop(message.observer, None)
+
+    @handles(_Retry, system=True)
+    def _retry(self, _: _Retry) -> None:
+        self._committing = False
+        self._commit()
+
+    def on_turn_end(self) -> None:
+        """Commit what this turn brought."""
+        if self._pending and not self._committing:
+            self._commit()
+
+    def _commit(self) -> None:
+        group, self._pending = self._pending, []
+        if not group:
+            return
+        self._committing = True
+        try:
+            answer = self._store.commit([append.entry for append in group])
+        except Exception as error:  # noqa: BLE001 - whatever a store raises, the group is kept
+            self._done(_GroupDone(group, None, error))
+            return
+        if isinstance(answer, list):
+            self._done(_GroupDone(group, answer, None))
+        else:
+            self._await(group, answer)
+
+    def _await(self, group: list[Append], answer: Awaitable[list[Outcome]]) -> None:
+        ref = self.actor_ref
+
+        async def outcomes() -> list[Outcome]:
+            return await answer
+
+        def done(task: asyncio.Task[list[Outcome]]) -> None:
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            ref.send(_GroupDone(group, None if error else task.result(), error))
+
+        self.kernel.run(outcomes(), done, "callboard journal")
+
+    @handles(_GroupDone, system=True)
+    def _done(self, message: _GroupDone) -> None:
+        if message.outcomes is None:
+            self._group_failed(message.group, message.error)
+            return
+        self._committing = False
+        if self._failures:
+            self._failures = 0
+            self._supervisor.send(StoreTrouble(None))
+        self._answer(message.group, message.outcomes)
+        if self._pending:
+            self._commit()
+
+    def _answer(self, group: list[Append], outcomes: list[Outcome]) -> None:
+        awaited = sum(self._observers.values())
+        deliveries: list[Delivery] = []
+        for append, outcome in zip(group, outcomes, strict=True):
+            events = [e for e in outcome.events if e.category is EventCategory.LIFECYCLE]
+            if outcome.events:
+                self._head = outcome.events[-1].position
+            if append.origin is not None:
+                append.origin.send(Committed(append.tag, outcome, awaited * len(events)))
+            elif outcome.verdict is not Verdict.APPLIED:
+                _log.warning("entry_not_applied", outcome=outcome, tag=append.tag)
+            if self._observers:
+                deliveries += [Delivery(event, append.origin, append.tag) for event in events]
+        if deliveries:
+            self._deliver(Deliver(tuple(deliveries)))
+
+    def _deliver(self, message: Deliver) -> None:
+        for observer in tuple(self._observers):
+            try:
+                observer.tell(message)
+            except RuntimeBusy:
+                observer.send(Behind())
+            except pykka.ActorDeadError:
+                del self._observers[observer]
+
+    def _group_failed(self, group: list[Append], error: BaseException | None) -> None:
+        if not isinstance(error, StoreUnavailable):
+            error = StoreUnavailable("a group of entries", repr(error))
+        kept: list[Append] = []
+        for append in group:
+            if append.entry.insert is None:
+                kept.append(append)
+            else:
+                self._give_up(append, error)
+        self._pending = kept + self._pending
+        self._failures += 1
+        self._supervisor.send(StoreTrouble(str(error)))
+        if self._pending:
+            delay = min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(self._failures - 1, 20))
+            self.kernel.after(delay, self.actor_ref, _Retry())
+        else:
+            self._committing = False
+
+    @staticmethod
+    def _give_up(append: Append, error: StoreUnavailable) -> None:
+        if append.origin is not None:
+            append.origin.send(NotCommitted(append.tag, error))

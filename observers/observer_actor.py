@@ -1,0 +1,236 @@
+"""One actor per bound observer: its mailbox, its cursor, its failures.
+
+An observer is told every lifecycle event once, in the order of the log. One that lags
+behind is not fed from memory but reads the log from its cursor on, so that a slow
+observer costs nobody anything. What it is told after a restart begins at its cursor.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Coroutine, Iterable
+from typing import Any, NamedTuple
+
+from ..domain.enums import EventCategory, LifecycleEventType
+from ..domain.events import RunLifecycleEvent
+from ..domain.supervision import ObserverNode
+from ..domain.views import StoredRunEvent
+from ..kernel import LoopActor, LoopFuture, LoopRef, handles
+from ..store.ports import EventLog
+from .bindings import ObserverBinding
+from .journal import Behind, Bind, Deliver, Delivery, Unbind
+
+PAGE = 500
+"""Events read from the log at once."""
+MOST_WAITING = 1000
+"""Groups of events that may wait before the observer reads the log instead."""
+
+
+class Observed(NamedTuple):
+    """For a run: a required observer has been told.
+
+    Args:
+        tag: as the run gave it to the journal.
+        observer: the observer's name.
+        error: what it raised.
+
+    """
+
+    tag: object
+    observer: str
+    error: BaseException | None
+
+
+class ObserverFailed(NamedTuple):
+    """For the supervisor: an observer raised."""
+
+    name: str
+    required: bool
+    event: StoredRunEvent
+    error: BaseException
+
+
+class DescribeObserver(NamedTuple):
+    """Answers an `ObserverNode`."""
+
+
+class CaughtUp(NamedTuple):
+    """Answers when all events stored before it have been told."""
+
+
+class Cursor:
+    """How far an observer has been told. It outlives the actor's incarnations.
+
+    Args:
+        position: begin behind this place in the log; `None` begins with what is stored
+            after the observer was bound.
+
+    """
+
+    __slots__ = ("current", "failures", "position", "suspended")
+
+    def __init__(self, position: int | None) -> None:
+        self.position = position
+        self.current: Delivery | None = None
+        """What it is being told now."""
+        self.failures = 0
+        self.suspended: BaseException | None = None
+        """Why it is told nothing more."""
+
+
+class ObserverActor(LoopActor):
+    """Tells one optional observer.
+
+    Args:
+        name: the observer's name.
+        binding: the observer, and whether runs require it.
+        cursor: where it stands.
+        log: where to read what was missed.
+        journal: tells what is stored.
+        supervisor: hears of failures.
+
+    """
+
+    supervised = True
+    mailbox_capacity = MOST_WAITING
+
+    def __init__(
+        self,
+        name: str,
+        binding: ObserverBinding,
+        cursor: Cursor,
+        log: EventLog,
+        journal: LoopRef[Any],
+        supervisor: LoopRef[Any],
+    ) -> None:
+        self._name = name
+        self._binding = binding
+        self._cursor = cursor
+        self._log = log
+        self._journal = journal
+        self._supervisor = supervisor
+        self._behind = False
+        # Asked for at once, so that whatever is stored from now on is told.
+        bind = Bind(self.actor_ref, required=binding.required)
+        self._head: LoopFuture[int] = journal.request(bind)
+
+    async def on_start(self) -> None:
+        """Tell what is in the log behind the cursor."""
+        head = await self._head
+        if self._cursor.position is None:
+            self._cursor.position = head
+        if self._cursor.current is not None:
+            await self._tell([self._cursor.current])
+        await self._catch_up()
+
+    def on_stop(self) -> None:
+        """Want no more events."""
+        self._journal.send(Unbind(self.actor_ref))
+
+    @handles(Behind, system=True)
+    def _fell_behind(self, _: Behind) -> None:
+        self._behind = True
+
+    @handles(Deliver)
+    def _deliver(self, message: Deliver) -> Coroutine[Any, Any, None] | None:
+        if self._behind:
+            return self._catch_up()
+        deliveries = iter(message.deliveries)
+        for delivery in deliveries:
+            waiting = self._call(delivery)
+            if waiting is not None:
+                return self._tell_rest(waiting, delivery, deliveries)
+        return None
+
+    @handles(CaughtUp)
+    def _caught_up(self, _: CaughtUp) -> Coroutine[Any, Any, None] | None:
+        return self._catch_up() if self._behind else None
+
+    @handles(DescribeObserver)
+    def _describe(self, _: DescribeObserver) -> ObserverNode:
+        return ObserverNode(
+            name=self._name,
+            required=self._binding.required,
+            suspended=self._cursor.suspended is not None,
+            mailbox=len(self.actor_inbox),
+            cursor=self._cursor.position or 0,
+            failures=self._cursor.failures,
+        )
+
+    async def _catch_up(self) -> None:
+        self._behind = False
+        while True:
+            page = await self._log.read(
+                after=self._cursor.position or 0, limit=PAGE, category=EventCategory.LIFECYCLE
+            )
+            if not page:
+                return
+            await self._tell([Delivery(event, None, None) for event in page])
+
+    async def _tell(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
+            waiting = self._call(delivery)
+            if waiting is not None:
+                await self._await(waiting, delivery)
+
+    async def _tell_rest(
+        self, waiting: Awaitable[None], current: Delivery, rest: Iterable[Delivery]
+    ) -> None:
+        await self._await(waiting, current)
+        await self._tell(rest)
+
+    def _call(self, delivery: Delivery) -> Awaitable[None] | None:
+        """Tell one event. Returns what is left to await, if the observer is async."""
+        cursor = self._cursor
+        if cursor.suspended is not None or delivery.event.position <= (cursor.position or 0):
+            self._done(delivery, cursor.suspended)
+            return None
+        cursor.current = delivery
+        try:
+            waiting = self._binding.observer.on_event(lifecycle_event(delivery.event))
+        except Exception as error:  # noqa: BLE001 - whatever an observer raises stays its own
+            self._done(delivery, error)
+            return None
+        if inspect.isawaitable(waiting):
+            return waiting
+        self._done(delivery, None)
+        return None
+
+    async def _await(self, waiting: Awaitable[None], delivery: Delivery) -> None:
+        try:
+            await waiting
+        except Exception as error:  # noqa: BLE001 - whatever an observer raises stays its own
+            self._done(delivery, error)
+        else:
+            self._done(delivery, None)
+
+    def _done(self, delivery: Delivery, error: BaseException | None) -> None:
+        cursor, event = self._cursor, delivery.event
+        cursor.current = None
+        cursor.position = max(cursor.position or 0, event.position)
+        if self._binding.required and delivery.origin is not None:
+            delivery.origin.send(Observed(delivery.tag, self._name, error))
+        if error is not None and cursor.suspended is None:
+            cursor.failures += 1
+            self._supervisor.send(
+                ObserverFailed(self._name, self._binding.required, event, error)
+            )
+
+
+class RequiredObserverActor(ObserverActor):
+    """Tells a required observer. Runs wait for it, and that bounds its mailbox."""
+
+    mailbox_capacity = LoopActor.mailbox_capacity
+
+
+def lifecycle_event(stored: StoredRunEvent) -> RunLifecycleEvent:
+    """The lifecycle event that a stored event of that category holds."""
+    return RunLifecycleEvent(
+        event_id=stored.event_id,
+        event_type=LifecycleEventType(stored.event_type),
+        run_id=stored.run_id,
+        thread_id=stored.thread_id,
+        sequence=stored.sequence or 0,
+        occurred_at=stored.created_at,
+        payload=stored.content or {},
+    )

@@ -1,0 +1,379 @@
+"""What callboard needs of a store. Each implementation passes the same contract suite.
+
+Writes of the runtime go through `Store.commit` alone, in groups, each entry with its
+fence. The single-row methods of `RunStore` and `EventLog` serve hosts, tools and tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from ..domain.enums import CancelAction, EventCategory, RunStatus, StopReason
+from ..domain.fence import Fence
+from ..domain.identifiers import Slot
+from ..domain.payload import JSON
+from ..domain.views import RunSnapshot, RunUsage, StoredRunEvent, ThreadTokens
+
+
+class NewEvent(NamedTuple):
+    """An event before the log gave it its `position` and `seq`."""
+
+    event_id: str
+    """Unique; appending it again changes nothing and returns what is stored."""
+    thread_id: str
+    run_id: str
+    category: EventCategory
+    event_type: str
+    content: JSON
+    created_at: datetime
+    sequence: int | None = None
+    """For lifecycle events: the place within the run."""
+    metadata: dict[str, JSON] | None = None
+
+
+class RunCompletion(NamedTuple):
+    """What is known of a run when an attempt, or the run, has ended."""
+
+    usage: RunUsage | None = None
+    output: JSON = None
+    completion_data: dict[str, JSON] | None = None
+    title: str | None = None
+
+
+class RunChange(NamedTuple):
+    """A compare-and-set move of a run's record. `None` leaves a field as it is."""
+
+    run_id: str
+    expected: RunStatus
+    """The status it must have now, else nothing is written."""
+    target: RunStatus
+    at: datetime
+    attempt: int | None = None
+    action: CancelAction | None = None
+    stop_reason: StopReason | None = None
+    error: str | None = None
+    model_name: str | None = None
+    completion: RunCompletion | None = None
+
+
+class Entry(NamedTuple):
+    """What is written together or not at all.
+
+    At most one of `insert`, `change` and `erase_thread`, and the events that tell it.
+    """
+
+    fence: Fence
+    insert: RunSnapshot | None = None
+    change: RunChange | None = None
+    events: tuple[NewEvent, ...] = ()
+    erase_thread: str | None = None
+    """Delete everything recorded on this thread."""
+
+
+class Verdict(StrEnum):
+    """What became of an entry."""
+
+    APPLIED = "applied"
+    """It is stored."""
+    DUPLICATE = "duplicate"
+    """A run with that id, or that idempotency key on that thread, exists already."""
+    STALE = "stale"
+    """The run did not have the expected status; nothing was written."""
+    FENCED = "fenced"
+    """The fence's epoch is not the slot's; nothing was written."""
+    FAILED = "failed"
+    """This entry cannot be stored; the others of its group are not touched by that."""
+
+
+class Outcome(NamedTuple):
+    """The store's answer to one entry."""
+
+    verdict: Verdict
+    events: tuple[StoredRunEvent, ...] = ()
+    """The entry's events as stored, in order. With `APPLIED` only."""
+    error: str | None = None
+    """With `FAILED`: why."""
+
+
+APPLIED = Outcome(Verdict.APPLIED)
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRecord:
+    """What a thread's actor needs to know when it comes into memory."""
+
+    owner: str | None
+    """The user of the thread's first run."""
+    in_flight: tuple[RunSnapshot, ...]
+    """Pending and running runs, in the order they were accepted."""
+    last: RunSnapshot | None
+    """The run that ended last."""
+
+
+@runtime_checkable
+class RunStore(Protocol):
+    """The records of runs.
+
+    With `user_id`, rows of other users do not exist; `None` is single-user mode.
+    """
+
+    async def put(self, run: RunSnapshot) -> bool:
+        """Insert a record. A second put of the same `run_id` changes nothing.
+
+        Returns:
+            whether it was inserted.
+
+        """
+        ...
+
+    async def get(self, run_id: str, *, user_id: str | None = None) -> RunSnapshot | None:
+        """The record, or `None`."""
+        ...
+
+    async def find_by_key(self, thread_id: str, idempotency_key: str) -> RunSnapshot | None:
+        """The run that was created on this thread with this key, or `None`."""
+        ...
+
+    async def load_thread(self, thread_id: str) -> ThreadRecord:
+        """What is in flight on a thread, whose it is, and how its last run ended."""
+        ...
+
+    async def list_by_thread(
+        self,
+        thread_id: str,
+        *,
+        user_id: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        status: RunStatus | None = None,
+    ) -> list[RunSnapshot]:
+        """Records of a thread, newest first; ties in the order of insertion."""
+        ...
+
+    async def update_status(self, change: RunChange) -> bool:
+        """Compare-and-set.
+
+        Returns:
+            `False` when no row moved: unknown run, or not in the expected status.
+
+        """
+        ...
+
+    async def update_model_name(self, run_id: str, model_name: str | None) -> bool:
+        """Set the model's name: stripped, at most 128 characters, blank is `None`.
+
+        Returns:
+            whether the run exists.
+
+        """
+        ...
+
+    async def update_run_completion(
+        self, run_id: str, status: RunStatus, completion: RunCompletion, error: str | None = None
+    ) -> bool:
+        """Store a run's end. A terminal status is never replaced by another.
+
+        Returns:
+            whether the row moved or already had that status.
+
+        """
+        ...
+
+    async def update_run_progress(self, run_id: str, usage: RunUsage) -> bool:
+        """Store what a running run spent so far. Its status does not change.
+
+        Returns:
+            `False` when the run is not `running`.
+
+        """
+        ...
+
+    async def delete(self, run_id: str, *, user_id: str | None = None) -> bool:
+        """Delete a record and its events. An absent one is a no-op.
+
+        Returns:
+            whether there was one.
+
+        """
+        ...
+
+    async def list_pending(
+        self, *, before: datetime | None = None, user_id: str | None = None
+    ) -> list[RunSnapshot]:
+        """All `pending` runs, oldest first; with `before`, those created earlier."""
+        ...
+
+    async def list_inflight(
+        self, *, before: datetime | None = None, user_id: str | None = None
+    ) -> list[RunSnapshot]:
+        """All `pending` and `running` runs, oldest first; with `before`, as above."""
+        ...
+
+    async def aggregate_tokens_by_thread(
+        self, thread_id: str, *, include_active: bool = False, user_id: str | None = None
+    ) -> ThreadTokens:
+        """What a thread's ended runs used, by model and caller.
+
+        Args:
+            thread_id: the thread.
+            include_active: count `running` ones too.
+            user_id: whose.
+
+        """
+        ...
+
+
+@runtime_checkable
+class EventLog(Protocol):
+    """The append-only log: lifecycle events, messages, and frames of resumable runs.
+
+    `seq` strictly increases within a thread, also across runs and deletions; `position`
+    in the whole log.
+    """
+
+    async def append(self, events: Sequence[NewEvent]) -> list[StoredRunEvent]:
+        """Append events of one thread: all or none.
+
+        Raises:
+            InvalidValue: the batch mixes threads.
+
+        """
+        ...
+
+    async def list_messages(
+        self,
+        thread_id: str,
+        *,
+        run_id: str | None = None,
+        limit: int = 50,
+        before_seq: int | None = None,
+        after_seq: int | None = None,
+        user_id: str | None = None,
+    ) -> list[StoredRunEvent]:
+        """A page of a thread's messages, ascending; the newest page without bounds."""
+        ...
+
+    async def list_messages_by_run(
+        self,
+        run_id: str,
+        *,
+        limit: int = 50,
+        before_seq: int | None = None,
+        after_seq: int | None = None,
+        user_id: str | None = None,
+    ) -> list[StoredRunEvent]:
+        """The same for one run."""
+        ...
+
+    async def list_events_by_run(
+        self,
+        run_id: str,
+        *,
+        limit: int = 500,
+        after_seq: int | None = None,
+        types: Iterable[str] | None = None,
+        categories: Iterable[EventCategory] | None = None,
+        user_id: str | None = None,
+    ) -> list[StoredRunEvent]:
+        """A run's events, ascending. `types` and `categories` narrow them."""
+        ...
+
+    async def list_frames(
+        self, run_id: str, *, after: int = 0, limit: int = 500
+    ) -> list[StoredRunEvent]:
+        """A resumable run's stored frames, by their own number (`sequence`), ascending."""
+        ...
+
+    async def read(
+        self, *, after: int = 0, limit: int = 500, category: EventCategory | None = None
+    ) -> list[StoredRunEvent]:
+        """The whole log in the order of `position`, for observers that catch up."""
+        ...
+
+    async def head(self) -> int:
+        """The last `position` there is; 0 for an empty log."""
+        ...
+
+    async def delete_by_run(self, run_id: str) -> int:
+        """Delete a run's events. Returns how many there were."""
+        ...
+
+    async def delete_by_thread(self, thread_id: str) -> int:
+        """Delete a thread's events. Returns how many there were."""
+        ...
+
+
+@runtime_checkable
+class CheckpointStore(Protocol):
+    """A thread's state as plain agents save it: what a rollback takes back."""
+
+    async def save(self, thread_id: str, run_id: str, state: JSON, fence: Fence) -> None:
+        """Make `state` the thread's state, as written by `run_id`.
+
+        Raises:
+            Fenced: the epoch is not the slot's.
+
+        """
+        ...
+
+    async def load(self, thread_id: str) -> JSON:
+        """The thread's state, or `None`."""
+        ...
+
+    async def drop(self, thread_id: str, run_id: str, fence: Fence) -> None:
+        """Forget what `run_id` saved: the state before it is the thread's again."""
+        ...
+
+
+@runtime_checkable
+class Store(Protocol):
+    """All of it, with the one way in for the runtime's own writes."""
+
+    @property
+    def runs(self) -> RunStore:
+        """The records."""
+        ...
+
+    @property
+    def events(self) -> EventLog:
+        """The log."""
+        ...
+
+    @property
+    def checkpoints(self) -> CheckpointStore:
+        """The state of plain agents."""
+        ...
+
+    async def open(self) -> None:
+        """Make the store ready. Calling it twice is harmless."""
+        ...
+
+    async def claim(self, slots: Iterable[Slot]) -> int:
+        """Become the owner of `slots`: raises their epoch.
+
+        Returns:
+            the new epoch, the same for all of them.
+
+        """
+        ...
+
+    def commit(self, group: Sequence[Entry]) -> list[Outcome] | Awaitable[list[Outcome]]:
+        """Write a group of entries, in order, each all or nothing.
+
+        Returns:
+            one outcome an entry. A store in memory has nothing to wait for and answers
+            at once; others return an awaitable.
+
+        Raises:
+            StoreUnavailable: nothing is known of the group; committing it again is safe.
+
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release everything. Calling it twice is harmless."""
+        ...
