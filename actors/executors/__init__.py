@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from .base import AttemptOutput, Executor
 from .callables import CoroutineExecutor, FunctionExecutor, GeneratorExecutor, executor_of
+from .graphs import is_graph
 from .workers import Workers
 
 __all__ = [
@@ -28,7 +29,7 @@ def executor_for(agent: Any, workers: Workers) -> Executor:
     """
     if isinstance(agent, Executor) and not isinstance(agent, type):
         return agent
-    if type(agent).__module__.partition(".")[0] == "langgraph":
+    if is_graph(agent):
         # Only who has a graph needs LangGraph.
         from .langgraph import LangGraphExecutor  # noqa: PLC0415
 

@@ -1,0 +1,255 @@
+"""The executor for LangGraph graphs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakValueDictionary
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.types import INTERRUPT
+from langgraph.graph import StateGraph
+from langgraph.pregel import Pregel
+
+from ...domain.enums import RunScope
+from ...domain.errors import InvalidValue
+from ...domain.payload import JSON
+from .base import AttemptOutput
+from .langgraph_frames import frame_name, graph_modes, to_json
+from .langgraph_request import check, checkpoint_thread, config_of
+from .langgraph_restart import Start, start_of
+from .langgraph_saver import FencedSaver
+from .langgraph_state import Captured, capture_thread, restore_thread
+from .langgraph_usage import Conversation, TokenCount
+from .os_threads import OsThreadCalls
+
+if TYPE_CHECKING:
+    from ...domain.commands import CreateRunCommand
+    from ..context import RunContext
+
+Graph: TypeAlias = Pregel[Any, Any, Any, Any]
+
+_OURS = ("values", "updates")
+"""Streamed whatever a run asks for: they tell its messages, its output and its stops."""
+
+
+class LangGraphExecutor:
+    """Drives a LangGraph graph: streams it as frames, and keeps its state by checkpoints.
+
+    `run.config` may hold `configurable` (with `checkpoint_id` to start from an older
+    checkpoint of the thread), `metadata`, `tags`, `recursion_limit`, `max_concurrency`,
+    and `stream_subgraphs`: true adds the frames of subgraphs, named `mode|namespace`.
+
+    A restarted attempt goes on behind the last checkpoint its run has saved, and takes the
+    input only if there is none. A run that is not `stateful` uses checkpoints of its own
+    and drops them after each attempt, so that its restart begins anew.
+
+    After an abort the graph's state is that of its last finished step; the next input
+    discards what was left of the step that did not finish. The steps that were to come
+    stand in the state's `next` until then, but nothing waits for a human: only the
+    `interrupts` of a run's completion data say so.
+
+    Args:
+        graph: compiled or not. Without a checkpointer it gets one in memory, so that its
+            threads are remembered; `checkpointer=False` leaves it without.
+
+    Raises:
+        InvalidValue: it is no graph.
+
+    """
+
+    def __init__(self, graph: object) -> None:
+        if isinstance(graph, StateGraph):
+            graph = graph.compile()
+        if not isinstance(graph, Pregel):
+            raise InvalidValue("graph", graph, "give a StateGraph, compiled or not")
+        self._graph: Graph = graph
+        self._saver = _saver_of(graph)
+        self._captured: WeakValueDictionary[str, Captured] = WeakValueDictionary()
+        """What `capture` returned, for as long as the runtime keeps it."""
+
+    def check(self, request: CreateRunCommand) -> None:
+        """Find what the graph could not be run with, before the run is accepted.
+
+        Raises:
+            InvalidValue: `stream_mode`, `command` or `config` cannot be used.
+
+        """
+        check(request)
+
+    async def capture(self, run: RunContext) -> Captured:
+        """Remember the thread's latest checkpoint; no history is read.
+
+        Raises:
+            InvalidValue: the request cannot be used, or a pending write is malformed.
+
+        """
+        check(run)
+        captured = Captured(checkpoint_thread(run), None, run.run_id)
+        if self._saver is not None and run.scope is RunScope.STATEFUL:
+            captured = await capture_thread(
+                self._saver, run.thread_id, run.run_id, run.attempt
+            )
+            if captured.inherited or captured.undo.before:
+                graph = self._graph.copy({"checkpointer": self._saver})
+                state = await graph.aget_state(config_of(run, resumed=captured.inherited))
+                Conversation(run, captured.seen).skip(state.values)
+        self._captured[run.run_id] = captured
+        return captured
+
+    async def execute(self, run: RunContext) -> AttemptOutput:
+        """Run the graph to its end, to a stop for a human, or until it has unwound.
+
+        Unwound means that the tasks of its nodes have ended and that no OS thread executes
+        a plain node or tool of it any more. A fenced attempt is not waited for.
+
+        Returns:
+            the state's last values; where the graph stopped, `completion_data` holds
+            `interrupts` (empty at a breakpoint) and `next`, the nodes to come.
+
+        Raises:
+            Exception: whatever the graph raised.
+            asyncio.CancelledError: the graph has unwound.
+
+        """
+        captured = self._captured.get(run.run_id) or await self.capture(run)
+        calls = OsThreadCalls()
+        work = asyncio.create_task(self._drive(run, captured, calls), name=f"graph {run.run_id}")
+        try:
+            return await _unwound(work, calls, run)
+        finally:
+            if run.scope is not RunScope.STATEFUL and self._saver is not None:
+                await captured.undo.quiet()
+                await self._saver.adelete_thread(captured.thread_id)
+
+    async def restore(self, run: RunContext, captured: Captured) -> None:
+        """Make the thread's checkpoints and pending writes those before the run.
+
+        See `langgraph_state` for how, and for what is atomic.
+        """
+        if self._saver is not None and run.scope is RunScope.STATEFUL:
+            await restore_thread(self._saver, captured)
+
+    async def _drive(
+        self, run: RunContext, captured: Captured, calls: OsThreadCalls
+    ) -> AttemptOutput:
+        calls.watch()
+        graph = self._graph
+        if self._saver is not None:
+            fence = FencedSaver(self._saver, run, captured.undo)
+            graph = graph.copy({"checkpointer": fence})
+        start = await start_of(run, self._saver, captured)
+        reader = _Reader(run, captured, fresh=not start.resumed)
+        async with aclosing(_stream(graph, run, start)) as parts:
+            async for namespace, mode, data in parts:
+                reader.take(namespace, mode, data)
+                await run.flush()
+        if not reader.stopped:
+            return AttemptOutput(reader.output)
+        state = await graph.aget_state({"configurable": {"thread_id": captured.thread_id}})
+        stop = {"interrupts": to_json(state.interrupts), "next": list(state.next)}
+        return AttemptOutput(reader.output, stop)
+
+
+class _Reader:
+    """Turns the parts of a graph's stream into frames, messages and the run's output."""
+
+    def __init__(self, run: RunContext, captured: Captured, *, fresh: bool) -> None:
+        self._run = run
+        self._captured = captured
+        self._wanted = frozenset(graph_modes(run.stream_mode))
+        self._talk = Conversation(run, captured.seen)
+        self._repeated = fresh and captured.began
+        """The input is given once more: its messages are recorded already."""
+        self._values: Any = None
+        self.stopped = False
+        """The graph stopped for a human or at a breakpoint."""
+
+    @property
+    def output(self) -> JSON:
+        """The last values, as JSON."""
+        return to_json(self._values)
+
+    def take(self, namespace: tuple[str, ...], mode: str, data: Any) -> None:
+        """Take the next part."""
+        if mode in self._wanted:
+            self._run.emit(frame_name(mode, namespace), to_json(data))
+        if namespace:
+            return
+        if mode == "updates" and isinstance(data, Mapping) and INTERRUPT in data:
+            self.stopped = True
+        elif mode == "values":
+            self._take_values(data)
+
+    def _take_values(self, data: Any) -> None:
+        if isinstance(data, Mapping):
+            data = {key: value for key, value in data.items() if key != INTERRUPT}
+        self._values = data
+        if self._repeated:
+            self._repeated = False
+            self._talk.skip(data)
+        self._talk.follow(data)
+        self._captured.began = True
+
+
+async def _stream(
+    graph: Graph, run: RunContext, start: Start
+) -> AsyncGenerator[tuple[tuple[str, ...], str, Any], None]:
+    """The graph's stream, each part with its namespace, mode and data."""
+    subgraphs = run.config.get("stream_subgraphs") is True
+    config = config_of(run, resumed=start.resumed)
+    config["callbacks"] = [TokenCount(run)]
+    modes: list[Any] = list(dict.fromkeys((*_OURS, *graph_modes(run.stream_mode))))
+    parts: Any = graph.astream(
+        start.given,
+        config,
+        context=dict(run.context) or None,
+        stream_mode=modes,
+        interrupt_before=_nodes(run.interrupt_before),
+        interrupt_after=_nodes(run.interrupt_after),
+        subgraphs=subgraphs,
+    )
+    async with aclosing(parts):
+        async for part in parts:
+            yield part if subgraphs else ((), *part)
+
+
+async def _unwound(
+    work: asyncio.Task[AttemptOutput], calls: OsThreadCalls, run: RunContext
+) -> AttemptOutput:
+    """Wait for the graph and its OS threads, cancelling it once however often we are."""
+    work.add_done_callback(_look)
+    cancelled: asyncio.CancelledError | None = None
+    while left := {*calls.abandoned, *(() if work.done() else (work,))}:
+        try:
+            await asyncio.wait(left)
+        except asyncio.CancelledError as error:
+            if cancelled is None or run.fenced:
+                work.cancel()
+            if run.fenced:
+                raise
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return work.result()
+
+
+def _look(work: asyncio.Task[AttemptOutput]) -> None:
+    """How a graph ended that was cancelled does not matter, not even to asyncio."""
+    if not work.cancelled():
+        work.exception()
+
+
+def _saver_of(graph: Graph) -> BaseCheckpointSaver[Any] | None:
+    if graph.checkpointer is False:
+        return None
+    if isinstance(graph.checkpointer, BaseCheckpointSaver):
+        return graph.checkpointer
+    return InMemorySaver()
+
+
+def _nodes(names: tuple[str, ...] | str) -> Any:
+    return names if names == "*" else list(names) or None

@@ -1,0 +1,139 @@
+"""What a run asks of a graph, checked, in LangGraph's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, TypeAlias
+from uuid import UUID
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Command, Send
+
+from ...domain.enums import RunScope
+from ...domain.errors import InvalidValue
+from ...domain.payload import JSON
+from .langgraph_frames import graph_modes
+
+if TYPE_CHECKING:
+    from ...domain.commands import CreateRunCommand
+    from ..context import RunContext
+
+_Limit: TypeAlias = Literal["recursion_limit", "max_concurrency"]
+_LIMITS: tuple[_Limit, ...] = ("recursion_limit", "max_concurrency")
+_COMMAND = ("resume", "update", "goto")
+_ADDRESS = ("checkpoint_id", "checkpoint_ns", "checkpoint_map")
+"""Keys by which a run may start from an older checkpoint of its thread."""
+
+
+def check(request: CreateRunCommand | RunContext) -> None:
+    """Find what a graph could not be run with, before anything has started.
+
+    Raises:
+        InvalidValue: `stream_mode`, `command` or `config` cannot be used.
+
+    """
+    graph_modes(request.stream_mode)
+    command_of(request.command)
+    _limits(request.config)
+    _tags(request.config)
+    for name in ("configurable", "metadata"):
+        _section(request.config, name)
+
+
+def checkpoint_thread(run: RunContext) -> str:
+    """The thread whose checkpoints a run uses: one of its own when it leaves none behind."""
+    return run.thread_id if run.scope is RunScope.STATEFUL else f"{run.thread_id}/{run.run_id}"
+
+
+def config_of(run: RunContext, *, resumed: bool) -> RunnableConfig:
+    """The graph's config: the caller's, with the ids that are not his to choose.
+
+    Args:
+        run: the run.
+        resumed: it goes on from its own last checkpoint, wherever it started.
+
+    Raises:
+        InvalidValue: a part of `config` cannot be used.
+
+    """
+    configurable = {
+        key: value
+        for key, value in _section(run.config, "configurable").items()
+        if not key.startswith("__") and not (resumed and key in _ADDRESS)
+    }
+    configurable.update(thread_id=checkpoint_thread(run), run_id=run.run_id)
+    if run.user_id is not None:
+        configurable["user_id"] = run.user_id
+    metadata = {**_section(run.config, "metadata"), **run.metadata, "run_id": run.run_id}
+    config = RunnableConfig(
+        configurable=configurable, metadata=metadata, tags=_tags(run.config)
+    )
+    for name, limit in _limits(run.config).items():
+        config[name] = limit
+    if run.attempt == 1 and (trace := _uuid(run.run_id)) is not None:
+        config["run_id"] = trace  # a tracer takes an id once
+    return config
+
+
+def command_of(document: JSON) -> Command[str] | None:
+    """The command that a run's `command` describes; `None` when there is none.
+
+    Raises:
+        InvalidValue: it is no object of `resume`, `update` and `goto`.
+
+    """
+    if document is None:
+        return None
+    remedy = f"give an object with any of {', '.join(_COMMAND)}"
+    if not isinstance(document, Mapping) or not set(document) <= set(_COMMAND):
+        raise InvalidValue("command", document, remedy)
+    if all(document.get(key) is None for key in _COMMAND):
+        raise InvalidValue("command", document, remedy)
+    goto = document.get("goto")
+    targets = goto if isinstance(goto, list) else [] if goto is None else [goto]
+    return Command(
+        resume=document.get("resume"),
+        update=document.get("update"),
+        goto=[_target(target) for target in targets],
+    )
+
+
+def _target(target: JSON) -> str | Send:
+    if isinstance(target, str) and target:
+        return target
+    if isinstance(target, Mapping) and isinstance(target.get("node"), str):
+        return Send(target["node"], target.get("input", target.get("arg")))
+    raise InvalidValue("command.goto", target, "give a node's name, or an object of node and input")
+
+
+def _limits(config: Mapping[str, JSON]) -> dict[_Limit, int]:
+    limits: dict[_Limit, int] = {}
+    for name in _LIMITS:
+        value = config.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise InvalidValue(f"config.{name}", value, "give a whole number, 1 or more")
+        limits[name] = value
+    return limits
+
+
+def _tags(config: Mapping[str, JSON]) -> list[str]:
+    tags = config.get("tags") or []
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise InvalidValue("config.tags", tags, "give a list of strings")
+    return tags
+
+
+def _section(config: Mapping[str, JSON], name: str) -> Mapping[str, JSON]:
+    section = config.get(name) or {}
+    if not isinstance(section, Mapping):
+        raise InvalidValue(f"config.{name}", section, "give an object")
+    return section
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,196 @@
+"""Agents that do what agents should not."""
+
+import asyncio
+import threading
+
+import pytest
+from callboard import Runtime
+
+from tests.support import collect, opened, virtual
+
+
+@virtual
+async def test_an_agent_that_swallows_cancellation_for_seconds_is_waited_for():
+    async def agent(run):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(12)
+            return "done anyway"
+
+    async with opened({"agent": agent}) as runtime:
+        run = await runtime.create_run("t", "agent")
+        await asyncio.sleep(1)
+        began = asyncio.get_running_loop().time()
+        await runtime.cancel(run.run_id, wait=True)
+
+        assert 12 <= asyncio.get_running_loop().time() - began < 13
+        assert (await runtime.wait(run.run_id)).status == "interrupted"
+
+
+@pytest.mark.parametrize("kind", ["returns", "aborted"])
+@virtual
+async def test_an_agent_that_raises_in_finally_ends_like_it_should(kind):
+    async def agent(run):
+        try:
+            if kind == "aborted":
+                await asyncio.Event().wait()
+        finally:
+            raise RuntimeError("in finally")
+
+    async with opened({"agent": agent}) as runtime:
+        run = await runtime.create_run("t", "agent")
+        if kind == "aborted":
+            await asyncio.sleep(1)
+            await runtime.cancel(run.run_id)
+        result = await runtime.wait(run.run_id)
+
+        assert result.status == ("interrupted" if kind == "aborted" else "error")
+
+
+@pytest.mark.parametrize("value", [object(), {1: 2}, {"a": {1, 2}}, float("nan"), b"x"])
+@virtual
+async def test_an_unserialisable_return_value_is_an_error_that_names_the_place(value):
+    async def agent(run):
+        return {"answer": value}
+
+    async with opened({"agent": agent}) as runtime:
+        result = await runtime.create_and_wait("t", "agent")
+
+        assert result.status == "error"
+        assert result.error.startswith("UnserialisablePayload: output.answer")
+
+
+@virtual
+async def test_an_unserialisable_frame_is_refused_where_it_is_emitted():
+    async def agent(run):
+        yield "values", {"good": 1}
+        yield "values", {"bad": object()}
+
+    async with opened({"agent": agent}) as runtime:
+        run = await runtime.create_run("t", "agent")
+        frames = await collect(runtime.stream(run.run_id))
+
+        assert [f.event for f in frames] == ["metadata", "values", "error", "end"]
+        assert frames[2].data["error"] == "UnserialisablePayload"
+
+
+@virtual
+async def test_a_frame_that_its_agent_changes_later_was_copied():
+    async def agent(run):
+        state = {"n": 1}
+        yield "values", state
+        state["n"] = 2
+        yield "values", state
+
+    async with opened({"agent": agent}) as runtime:
+        run = await runtime.create_run("t", "agent")
+        frames = await collect(runtime.stream(run.run_id))
+
+        assert [f.data["n"] for f in frames if f.event == "values"] == [1, 2]
+
+
+@virtual
+async def test_a_generator_that_yields_100_000_frames_loses_none_to_a_reader():
+    async def agent(run):
+        for number in range(100_000):
+            yield "custom", number
+
+    async with opened({"agent": agent}) as runtime:
+        run = await runtime.create_run("t", "agent")
+        frames = await collect(runtime.stream(run.run_id))
+
+        assert [f.data for f in frames if f.event == "custom"] == list(range(100_000))
+        assert [int(f.id) for f in frames] == list(range(1, 100_003))
+
+
+@virtual
+async def test_an_agent_that_never_waits_while_it_emits_costs_bounded_memory_and_shows_a_gap():
+    async def agent(run):
+        for number in range(20_000):
+            run.emit("custom", number)
+        return "done"
+
+    async with opened({"agent": agent}) as runtime:
+        run = await runtime.create_run("t", "agent")
+        frames = await collect(runtime.stream(run.run_id))
+
+        (gap,) = [f for f in frames if f.event == "gap"]
+        shown = [f.data for f in frames if f.event == "custom"]
+        assert gap.data["requested"] < gap.data["earliest"]
+        assert shown == list(range(20_000 - len(shown), 20_000))
+        assert len(shown) >= 4096
+        assert frames[-1].event == "end"
+
+
+@virtual
+async def test_a_generator_that_never_yields_is_a_success_without_output():
+    async def agent(run):
+        if run.attempt > 1:
+            yield
+
+    async with opened({"agent": agent}) as runtime:
+        result = await runtime.create_and_wait("t", "agent")
+
+        assert (result.status, result.output) == ("success", None)
+
+
+@virtual
+async def test_an_agent_that_exits_ends_its_run_and_not_the_host():
+    async def agent(run):
+        raise SystemExit(3)
+
+    async with opened({"agent": agent}) as runtime:
+        result = await runtime.create_and_wait("t", "agent")
+
+        assert result.status == "error"
+        assert "SystemExit(3)" in result.error
+
+
+@virtual
+async def test_an_agent_may_not_publish_the_frames_of_callboard_itself():
+    async def agent(run):
+        yield "end", {}
+
+    async with opened({"agent": agent}) as runtime:
+        result = await runtime.create_and_wait("t", "agent")
+
+        assert result.status == "error"
+        assert "event is 'end'" in result.error
+
+
+def test_a_function_that_blocks_its_os_thread_is_abandoned_and_the_host_can_exit():
+    blocked, free = threading.Event(), threading.Event()
+
+    def agent(run):
+        blocked.set()
+        free.wait(60)
+        return "late"
+
+    async def main():
+        async with Runtime({"agent": agent}, abort_grace=0.05) as runtime:
+            run = await runtime.create_run("t", "agent")
+            await asyncio.to_thread(blocked.wait, 30)
+            await runtime.cancel(run.run_id, wait=True)
+            ghosts = (await runtime.supervisor.health()).abandoned
+            return await runtime.wait(run.run_id), ghosts
+
+    result, ghosts = asyncio.run(main())
+    free.set()
+    assert (result.status, result.stop_reason) == ("interrupted", "abandoned")
+    assert ghosts == 1
+
+
+def test_frames_from_an_os_thread_arrive_in_order_and_complete():
+    def agent(run):
+        for number in range(20_000):
+            run.emit("custom", number)
+        return "done"
+
+    async def main():
+        async with Runtime({"agent": agent}) as runtime:
+            run = await runtime.create_run("t", "agent")
+            return await collect(runtime.stream(run.run_id))
+
+    frames = asyncio.run(main())
+    assert [f.data for f in frames if f.event == "custom"] == list(range(20_000))
