@@ -183,7 +183,7 @@ class SupervisorControl:
 
     @staticmethod
     def _abandoned(house: House) -> int:
-        return len(house.supervisor.ghosts) + house.wiring.workers.ghosts
+        return len(house.supervisor.ghosts)
 
 
 async def _gather(requests: Any) -> list[Any]:

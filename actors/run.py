@@ -100,7 +100,7 @@ class RunActor(LoopActor):
     def on_stop(self) -> None:
         """Nothing that its agent still does is kept."""
         attempt = self.book.attempt
-        if attempt is not None and attempt.executing:
+        if attempt is not None and attempt.executing and not attempt.gate.fenced:
             attempt.fence()
 
     # Its turn.
@@ -152,9 +152,9 @@ class RunActor(LoopActor):
             self._ledger.completion_data = message.output.completion_data
             self._settle()
         elif isinstance(message.error, asyncio.CancelledError):
-            self._end(
-                Ending(error="CancelledError: the agent raised it without having been aborted")
-            )
+            error = "CancelledError: the agent raised it without having been aborted"
+            self.book.ending = Ending(error=error)
+            self._settle()
         else:
             self._attempt_failed(message.error or RuntimeError("no output"))
 

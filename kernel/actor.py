@@ -70,6 +70,10 @@ class LoopActor(pykka.Actor):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._collect_handlers()
+
+    @classmethod
+    def _collect_handlers(cls) -> None:
         cls.handlers = dict(cls.handlers)
         system = set(cls.system_messages)
         for name, function in vars(cls).items():
@@ -205,3 +209,6 @@ class LoopActor(pykka.Actor):
 
     def _start_actor_loop(self) -> None:
         self.kernel.begin(self._mailbox)
+
+
+LoopActor._collect_handlers()

@@ -420,7 +420,7 @@ class Kernel:
         parent, mailbox.parent = mailbox.parent, None
         if parent is not None and parent not in watchers:
             watchers.append(parent)
-        for watcher in watchers:
+        for watcher in () if self.closed else watchers:
             if not watcher.stopped and Terminated in watcher.actor_class.handlers:
                 self.post(watcher, Envelope(Terminated(LoopRef(mailbox), cause)))
 
@@ -460,9 +460,11 @@ class Kernel:
         return len(self._tasks)
 
     def close(self) -> None:
-        """Stop every actor, newest first, and take nothing more. Idempotent."""
+        """Stop every actor, newest first; cancel every task; take nothing more. Idempotent."""
         self.closed = True
         self._take_inbound()
         for mailbox in reversed(list(self._mailboxes.values())):
             self.stop_now(mailbox)
         self._bounce_inbound()
+        for task in self._tasks:
+            task.cancel()

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ..kernel import LoopRef
 
 
+ACROSS = 256
+"""Frames from another OS thread that may wait for the loop before that thread waits."""
+
+
 class Publish(NamedTuple):
     """For the stream actor: this writer has frames."""
 
@@ -30,7 +34,7 @@ class FrameWriter:
     Args:
         run_id: its run.
         stream: the stream actor.
-        limit: frames that may wait to be taken.
+        limit: frames that may wait to be taken, at least `ACROSS`.
         resumable: the frames go to the event log first.
 
     """
@@ -55,7 +59,7 @@ class FrameWriter:
     def write(self, event: str, data: JSON) -> None:
         """Publish one frame; `data` is plain JSON that nobody changes any more."""
         pending = self._pending
-        if len(pending) >= self._limit:
+        if len(pending) >= ACROSS:
             self._make_room()
         pending.append((event, data))
         if not self._signalled:
@@ -65,7 +69,7 @@ class FrameWriter:
     def _make_room(self) -> None:
         if not self.stream.actor_inbox.kernel.is_current_thread():
             self._wait_for_room()
-        elif not self.resumable:
+        elif not self.resumable and len(self._pending) >= self._limit:
             self._pending.popleft()
             self._dropped += 1
 
@@ -74,7 +78,7 @@ class FrameWriter:
             self._room = Condition()
         with self._room:
             self._room.wait_for(
-                lambda: len(self._pending) < self._limit or not self.stream.is_alive(),
+                lambda: len(self._pending) < ACROSS or not self.stream.is_alive(),
                 timeout=60.0,
             )
 

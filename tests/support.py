@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 from contextlib import asynccontextmanager
 
 from callboard.actors.runtime import Runtime
 from callboard.testing import run_virtual, virtual_kernel
+
+
+VIRTUAL_PATIENCE = 100_000.0
+"""Virtual seconds after which a test has failed."""
 
 
 def virtual(test):
@@ -15,10 +20,10 @@ def virtual(test):
 
     @functools.wraps(test)
     def run(*args, **kwargs):
-        return run_virtual(test(*args, **kwargs))
+        return run_virtual(asyncio.wait_for(test(*args, **kwargs), VIRTUAL_PATIENCE))
 
-    del run.__wrapped__  # pytest must see the parameters, not the coroutine
-    run.__signature__ = __import__("inspect").signature(test)
+    run.__signature__ = inspect.signature(test)
+    del run.__wrapped__  # pytest must not see the coroutine
     return run
 
 
@@ -77,8 +82,10 @@ class Stage:
         try:
             await self.gate(run.run_id).wait()
         finally:
-            await asyncio.sleep(run.input["seconds"])
-            self._leave(run)
+            try:
+                await asyncio.sleep(run.input["seconds"])
+            finally:
+                self._leave(run)
 
     async def stubborn(self, run):
         self._enter(run)

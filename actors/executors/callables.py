@@ -89,7 +89,8 @@ class FunctionExecutor(_StateExecutor):
     """Drives a plain function in an OS thread; what it returns is the run's output.
 
     Nothing can stop an OS thread: an abort reaches the function as `run.abort`, and the
-    attempt has unwound when the function returns or raises.
+    attempt has unwound when the function returns or raises. An abandoned one is waited for
+    until the host cancels the wait, so that it never keeps an event loop from ending.
 
     Args:
         agent: the function.
@@ -109,9 +110,10 @@ class FunctionExecutor(_StateExecutor):
             try:
                 await asyncio.wait([work.future])
             except asyncio.CancelledError as error:
+                if work.given_up:
+                    raise
                 if run.fenced:
                     self._workers.give_up(work)
-                    raise
                 cancelled = error
         await self._close(run)
         if cancelled is not None:
