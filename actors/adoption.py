@@ -36,14 +36,28 @@ async def adopt(wiring: Wiring, thread: LoopActor, run: RunSnapshot, fence: Fenc
 
     """
     live = wiring.registry.runs.get(run.run_id)
-    if live is not None and live.is_alive() and live.actor_inbox.actor is not None:
-        return Member(live, live.actor_inbox.actor.book, thread.kernel.now())
+    actor = None if live is None else live.actor_inbox.actor
+    if live is not None and isinstance(actor, RunActor):
+        return Member(live, actor.book, thread.kernel.now())
     member = await _revive(wiring, thread, run, fence)
     wiring.registry.runs[run.run_id] = member.ref
     if run.status is RunStatus.RUNNING and not _restarts(wiring, run):
         error = "The process that ran it is gone."
         member.ref.send(FailRun(error, StopReason.ORPHANED))
     return member
+
+
+def live_runs(wiring: Wiring, thread_id: str) -> list[tuple[LoopRef[RunActor], RunBook]]:
+    """The live run actors of a thread, in the order they were made.
+
+    Walks over all live runs: for use after a crash only.
+    """
+    found = []
+    for ref in wiring.registry.runs.values():
+        actor = ref.actor_inbox.actor
+        if isinstance(actor, RunActor) and actor.book.ledger.request.thread_id == thread_id:
+            found.append((ref, actor.book))
+    return found
 
 
 async def _revive(

@@ -93,7 +93,7 @@ class RunBook:
         self.waiters: list[LoopFuture[Any]] = []
         self.abort_waiters: list[LoopFuture[Any]] = []
         self.restarts: list[float] = []
-        """When attempts were restarted, in the kernel's time."""
+        """When it was decided to try again, in the kernel's time."""
         self.history: list[dict[str, JSON]] = []
         """Which attempts failed, and with what."""
         self.crashes = 0

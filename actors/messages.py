@@ -130,6 +130,10 @@ class RestartRun(NamedTuple):
     cause: str
 
 
+class Announce(NamedTuple):
+    """From a new incarnation of the thread: if the end is stored, say so again."""
+
+
 class Wait(NamedTuple):
     """Answers the `RunResult` when the end is stored and the thread knows it."""
 

@@ -25,6 +25,7 @@ from .attempt import UNSET, Attempt
 from .book import Phase, RunBook
 from .messages import (
     Abort,
+    Announce,
     AttemptAbandoned,
     AttemptEnded,
     AttemptFailed,
@@ -294,6 +295,7 @@ class RunActor(LoopActor):
             self._restart = message
             self._unwind()
         elif book.phase in (Phase.DECIDING, Phase.BACKING_OFF):
+            book.restarts.append(self.kernel.now())
             self._restart = message
             self._unwound()
         else:
@@ -314,7 +316,6 @@ class RunActor(LoopActor):
         restart, self._restart = self._restart, None
         if self.book.phase is Phase.BACKING_OFF and restart is not None:
             self.book.phase = Phase.STARTING
-            self.book.restarts.append(self.kernel.now())
             entry = self._ledger.restarted(restart.cause, restart.delay, self._now())
             self._commit(entry, _START)
 
@@ -353,10 +354,15 @@ class RunActor(LoopActor):
             RunSettled(
                 ledger.request.run_id,
                 ledger.status,
-                bool(ledger.completion_data.get("interrupts")),
+                "interrupts" in ledger.completion_data,
                 ledger.sequence,
             )
         )
+
+    @handles(Announce, system=True)
+    def _announce(self, _: Announce) -> None:
+        if self.book.phase is Phase.SETTLED:
+            self._settled()
 
     @handles(Release, system=True)
     def _release(self, _: Release) -> None:

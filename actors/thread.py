@@ -36,14 +36,15 @@ from ..domain.policies import MultitaskPolicy
 from ..domain.supervision import ThreadNode
 from ..domain.views import RunSnapshot
 from ..kernel import Crashed, LoopActor, LoopFuture, LoopRef, handles
-from ..observers import Append, Committed, NotCommitted, Observed, OpenStream
+from ..observers import Append, Committed, EndStream, NotCommitted, Observed, OpenStream
 from ..store.ports import Entry, NewEvent, Outcome, Verdict
-from .adoption import adopt
+from .adoption import adopt, live_runs
 from .book import RunBook
 from .ledger import Ledger, lifecycle_event, pending_snapshot
 from .messages import (
     Abort,
     AbortAll,
+    Announce,
     Create,
     Describe,
     FailRun,
@@ -63,6 +64,7 @@ from .messages import (
 )
 from .queue import Member, TurnQueue
 from .run import RunActor
+from .settlement import last_frames
 
 if TYPE_CHECKING:
     from .wiring import Wiring
@@ -135,10 +137,22 @@ class ThreadActor(LoopActor):
             self._queue.add(run.run_id, member)
             if run.status is RunStatus.RUNNING and not self._queue.active:
                 self._queue.active = run.run_id
+        if self._crash is not None:
+            self._take_over_ending_runs()
         if self._quarantine is not None:
             self._fail_all(self._quarantine)
         self._advance()
         self._note_idle()
+
+    def _take_over_ending_runs(self) -> None:
+        """Find runs whose end is stored but was not heard of, because of the crash."""
+        for ref, book in live_runs(self._wiring, self._thread_id):
+            run_id = book.ledger.request.run_id
+            if run_id not in self._queue:
+                self._queue.add(run_id, Member(ref, book, 0.0))
+                if book.attempt is not None:
+                    self._queue.active = run_id
+            ref.send(Announce())
 
     # Admission.
 
@@ -321,7 +335,7 @@ class ThreadActor(LoopActor):
     def _run_settled(self, message: RunSettled) -> None:
         member = self._queue.remove(message.run_id)
         if member is None:
-            return
+            return  # it was heard of before
         self._status = status_after(message.status, message.waits_for_human)
         self._wiring.registry.runs.pop(message.run_id, None)
         member.ref.send(Release())
@@ -373,6 +387,13 @@ class ThreadActor(LoopActor):
         for member in self._queue.members():
             if member.ref == message.ref:
                 self._replace_run_actor(member, message.cause)
+                return
+        # Its end is stored and it was letting everybody go: finish that for it.
+        actor: Any = message.ref.actor_inbox.actor
+        request = actor.book.ledger.request
+        self._wiring.supervisor.send(RunCrashed(request.run_id, self._thread_id, message.cause))
+        self._wiring.stream.send(EndStream(request.run_id, last_frames(actor.book.ending)))
+        self.kernel.kill(message.ref, message.cause)
 
     def _replace_run_actor(self, member: Member, cause: BaseException) -> None:
         book, run_id = member.book, member.book.ledger.request.run_id

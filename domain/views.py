@@ -112,8 +112,8 @@ class RunSnapshot:
 
     @property
     def waits_for_human(self) -> bool:
-        """Whether it stopped to ask a human."""
-        return bool(self.completion_data.get("interrupts"))
+        """Whether it stopped for a human: at a question, or at a breakpoint."""
+        return "interrupts" in self.completion_data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

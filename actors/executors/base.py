@@ -18,8 +18,8 @@ class AttemptOutput:
 
     Args:
         output: the run's output, JSON.
-        completion_data: what there is to tell beside it; `interrupts` (a list) when the
-            agent stopped to ask a human.
+        completion_data: what there is to tell beside it; it has `interrupts`, a list of
+            the questions, when the agent stopped for a human (empty at a breakpoint).
 
     """
 
