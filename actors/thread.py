@@ -255,6 +255,13 @@ class ThreadActor(LoopActor):
             return Fenced(f"Thread '{self._thread_id}' is owned by another runtime.")
         return StoreUnavailable(f"run '{admission.run.run_id}'", str(outcome.error))
 
+    @handles(Observed, system=True)
+    def _observed(self, message: Observed) -> None:
+        """A required observer has been told of a run's creation: its run waits for that."""
+        member = self._queue.get(str(message.tag))
+        if member is not None:
+            member.ref.send(message)
+
     @handles(NotCommitted, system=True)
     def _not_committed(self, message: NotCommitted) -> None:
         admission = self._admission
