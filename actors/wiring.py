@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..domain.commands import check_seconds
+from ..domain.errors import InvalidValue
 from ..kernel import Kernel, LoopRef
 from ..store.ports import Store
 
@@ -13,6 +15,16 @@ if TYPE_CHECKING:
     from .executors.workers import Workers
     from .run import RunActor
     from .thread import ThreadActor
+
+
+_LEAST = {
+    "max_queued_runs": 0,
+    "mailbox_capacity": 1,
+    "buffer_frames": 256,
+    "keep_streams": 0,
+    "crash_limit": 0,
+    "max_workers": 1,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +45,9 @@ class Settings:
         crash_window: the period that goes with it.
         max_workers: OS threads for plain agents.
 
+    Raises:
+        InvalidValue: a number is out of range.
+
     """
 
     abort_grace: float = 30.0
@@ -46,6 +61,20 @@ class Settings:
     crash_limit: int = 3
     crash_window: float = 60.0
     max_workers: int = 64
+
+    def __post_init__(self) -> None:
+        for name in (
+            "abort_grace",
+            "drain_timeout",
+            "passivate_after",
+            "keep_stream_seconds",
+            "crash_window",
+        ):
+            check_seconds(getattr(self, name), name)
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise InvalidValue(name, value, f"give a whole number, {least} or more")
 
 
 @dataclass(slots=True)
