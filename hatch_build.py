@@ -13,8 +13,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDERS = ("domain", "kernel", "store", "observers", "actors", "testing")
-FILES = {"api.py": "__init__.py", "actors/py.typed": "py.typed"}
+FOLDERS = ("actors", "cli", "domain", "kernel", "observers", "store", "testing")
+FILES = {"api.py": "__init__.py", "main.py": "__main__.py", "actors/py.typed": "py.typed"}
 
 
 class ImportNames(BuildHookInterface[Any]):

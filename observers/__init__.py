@@ -15,6 +15,7 @@ from .journal import (
     NotCommitted,
     StoreTrouble,
 )
+from .metrics import Durations, MetricsObserver, RunStatistics
 from .observer_actor import (
     CaughtUp,
     Cursor,
@@ -39,6 +40,7 @@ from .stream import (
     StreamActor,
     Sync,
 )
+from .structured_log import StructlogObserver
 
 __all__ = [
     "Append",
@@ -53,12 +55,14 @@ __all__ = [
     "Cursor",
     "DescribeObserver",
     "Detach",
+    "Durations",
     "EndStream",
     "Evicted",
     "FrameBuffer",
     "FrameWriter",
     "JournalActor",
     "LifecycleEventType",
+    "MetricsObserver",
     "NotCommitted",
     "NullObserver",
     "Observed",
@@ -71,10 +75,12 @@ __all__ = [
     "RequiredObserverActor",
     "RunLifecycleEvent",
     "RunObserver",
+    "RunStatistics",
     "Seal",
     "Sealed",
     "StoreTrouble",
     "StreamActor",
+    "StructlogObserver",
     "Sync",
     "ensure_observer",
 ]

@@ -1,0 +1,5 @@
+"""`python -m callboard`. Installed as `callboard/__main__.py`."""
+
+from callboard.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,51 @@
+"""An observer that writes every lifecycle event to structlog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from ..domain.enums import LifecycleEventType
+from ..domain.events import RunLifecycleEvent
+from ..domain.payload import JSON
+
+_LONGEST = 500
+"""Characters of a value that are logged."""
+
+
+class StructlogObserver:
+    """Logs each event with `run_id`, `thread_id` and `sequence` bound.
+
+    A failed run is a warning, anything else information. Control characters are taken out
+    of values, and long ones are cut, so that nobody forges or floods a log.
+
+    Args:
+        logger: a structlog logger; by default one named `callboard.runs`.
+
+    """
+
+    def __init__(self, logger: Any = None) -> None:
+        self._logger = logger or structlog.get_logger("callboard.runs")
+
+    def on_event(self, event: RunLifecycleEvent) -> None:
+        """Log it."""
+        bound = self._logger.bind(
+            run_id=event.run_id, thread_id=event.thread_id, sequence=event.sequence
+        )
+        payload = {_printable(key): _clean(value) for key, value in event.payload.items()}
+        failed = event.event_type is LifecycleEventType.RUN_FAILED
+        (bound.warning if failed else bound.info)(str(event.event_type), **payload)
+
+
+def _clean(value: JSON) -> JSON:
+    if isinstance(value, str):
+        return _printable(value)
+    if value is None or isinstance(value, int | float):
+        return value
+    return _printable(repr(value))
+
+
+def _printable(text: str) -> str:
+    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in shown)

@@ -1,0 +1,109 @@
+"""The ways to be an observer."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from callboard.domain.errors import InvalidValue
+from callboard.domain.events import RunLifecycleEvent
+from callboard.observers import (
+    CallbackObserver,
+    CompositeObserver,
+    LifecycleEventType,
+    NullObserver,
+    ObserverBinding,
+    StructlogObserver,
+    ensure_observer,
+)
+from structlog.testing import capture_logs
+
+
+def event(kind="run_started", sequence=1, **payload):
+    return RunLifecycleEvent(
+        event_id=f"r/{sequence}",
+        event_type=LifecycleEventType(kind),
+        run_id="r",
+        thread_id="t",
+        sequence=sequence,
+        occurred_at=datetime(2026, 1, 1, tzinfo=UTC),
+        payload=payload,
+    )
+
+
+def failing(_event):
+    raise ValueError("kaput")
+
+
+def composite(*bindings):
+    return CompositeObserver(
+        ObserverBinding(ensure_observer(observer), required=required, name=name)
+        for observer, required, name in bindings
+    )
+
+
+def test_an_optional_failure_is_logged_once_and_the_next_is_told():
+    told = []
+    observer = composite((failing, False, "bad"), (told.append, False, "good"))
+    with capture_logs() as logs:
+        asyncio.run(observer.on_event(event()))
+
+    assert told == [event()]
+    (log,) = logs
+    assert (log["observer"], log["event_type"], log["run_id"]) == ("bad", "run_started", "r")
+
+
+def test_a_required_failure_reaches_the_caller_and_ends_the_telling():
+    told = []
+    observer = composite((failing, True, "bad"), (told.append, False, "good"))
+    with pytest.raises(ValueError, match="kaput"):
+        asyncio.run(observer.on_event(event()))
+
+    assert told == []
+
+
+def test_a_cancelled_observer_is_no_failure():
+    async def cancelled(_event):
+        raise asyncio.CancelledError
+
+    observer = composite((cancelled, False, "bad"))
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(observer.on_event(event()))
+
+
+def test_ensure_observer_takes_none_a_callback_or_an_observer():
+    null, told = NullObserver(), []
+
+    async def callback(given):
+        told.append(given)
+
+    assert isinstance(ensure_observer(None), NullObserver)
+    assert ensure_observer(null) is null
+    observer = ensure_observer(callback)
+    assert isinstance(observer, CallbackObserver)
+    asyncio.run(observer.on_event(event()))
+    assert told == [event()]
+    with pytest.raises(InvalidValue, match="observer is 'x'"):
+        ensure_observer("x")
+
+
+def test_the_structlog_observer_binds_the_ids_and_warns_of_failures():
+    observer = StructlogObserver()
+    with capture_logs() as logs:
+        observer.on_event(event("run_started", 3, attempt=1))
+        observer.on_event(event("run_failed", 4, error="kaput"))
+
+    assert [(log["event"], log["log_level"]) for log in logs] == [
+        ("run_started", "info"),
+        ("run_failed", "warning"),
+    ]
+    assert {(log["run_id"], log["thread_id"]) for log in logs} == {("r", "t")}
+    assert logs[0]["attempt"] == 1
+
+
+def test_the_structlog_observer_lets_nobody_forge_or_flood_the_log():
+    with capture_logs() as logs:
+        StructlogObserver().on_event(event(error="a\nb\x1b[2J", long="x" * 10_000))
+
+    assert "\n" not in logs[0]["error"]
+    assert "\x1b" not in logs[0]["error"]
+    assert len(logs[0]["long"]) < 600
