@@ -60,9 +60,7 @@ def live_runs(wiring: Wiring, thread_id: str) -> list[tuple[LoopRef[RunActor], R
     return found
 
 
-async def _revive(
-    wiring: Wiring, thread: LoopActor, run: RunSnapshot, fence: Fence
-) -> Member:
+async def _revive(wiring: Wiring, thread: LoopActor, run: RunSnapshot, fence: Fence) -> Member:
     lifecycle = await _last(wiring, run.run_id, EventCategory.LIFECYCLE)
     frames = await _last(wiring, run.run_id, EventCategory.FRAME)
     book = RunBook(wiring, Ledger(run, _sequence(lifecycle) + 1, fence))
@@ -96,9 +94,7 @@ def _restarts(wiring: Wiring, run: RunSnapshot) -> bool:
         return False
 
 
-async def _last(
-    wiring: Wiring, run_id: str, category: EventCategory
-) -> StoredRunEvent | None:
+async def _last(wiring: Wiring, run_id: str, category: EventCategory) -> StoredRunEvent | None:
     last, after = None, None
     while page := await wiring.store.events.list_events_by_run(
         run_id, limit=_PAGE, after_seq=after, categories=[category]

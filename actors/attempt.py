@@ -30,7 +30,7 @@ class AgentExited(CallboardError):
         super().__init__(raised)
         self.raised = raised
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return f"The agent raised {self.raised}, which would end the process: raise an Exception."
 
 
@@ -102,9 +102,7 @@ class Attempt:
             self._actor.send(Restored(error))
 
         name = f"callboard rollback {self.context.run_id}"
-        return self._wiring.kernel.run(
-            self._executor.restore(self.context, captured), done, name
-        )
+        return self._wiring.kernel.run(self._executor.restore(self.context, captured), done, name)
 
     def _ended(self, task: asyncio.Task[AttemptOutput]) -> None:
         if task.cancelled():

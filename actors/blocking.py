@@ -189,9 +189,7 @@ class BlockingRuntime:
         self, thread_id: str | None, assistant_id: str, **options: Any
     ) -> Iterator[Frame]:
         """Admit a run and follow its frames; `on_disconnect` defaults to `cancel`."""
-        stream = self._loop.call(
-            self._target.create_and_stream(thread_id, assistant_id, **options)
-        )
+        stream = self._loop.call(self._target.create_and_stream(thread_id, assistant_id, **options))
         return _iterate(self._loop, stream.frames.__anext__, stream.aclose)
 
     def register(self, name: str, agent: Any, restart: Any = None) -> None:

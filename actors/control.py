@@ -66,9 +66,7 @@ class SupervisorControl:
         described = await _gather(
             ref.request(Describe()) for ref in list(house.registry.threads.values())
         )
-        threads = [
-            await self._with_runs(house, node, run_ids) for node, run_ids in described
-        ]
+        threads = [await self._with_runs(house, node, run_ids) for node, run_ids in described]
         observers = await _gather(
             entry.ref.request(DescribeObserver())
             for entry in list(house.supervisor.observers.values())

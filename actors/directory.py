@@ -50,5 +50,5 @@ class LocalDirectory:
         self._local = local
 
     def locate(self, thread_id: str) -> RuntimeRef:  # noqa: ARG002
-        """This one."""
+        """The local one, always."""
         return self._local

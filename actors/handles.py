@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -18,7 +18,7 @@ class RunStream(RunStreamHandle):
 
     frames: AsyncGenerator[Frame, None]
 
-    def __aiter__(self) -> AsyncGenerator[Frame, None]:
+    def __aiter__(self) -> AsyncIterator[Frame]:
         return self.frames
 
     async def aclose(self) -> None:

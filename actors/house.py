@@ -68,8 +68,8 @@ class House:
         houses: list[House] = []
         supervisor = kernel.spawn(
             SupervisorActor,
-            lambda event: houses[0].publish(event),
-            lambda cause: houses[0].collapse(cause),
+            lambda event: houses[0].publish(event),  # noqa: PLW0108 - there is none yet
+            lambda cause: houses[0].collapse(cause),  # noqa: PLW0108
         )
         actor: Any = supervisor.actor_inbox.actor
         journal = kernel.spawn(JournalActor, store, supervisor, head, parent=actor)
@@ -178,9 +178,7 @@ class House:
         name = binding.name or f"observer-{len(self._observers) + 1}"
         cursor = Cursor(0 if replay else None)
         wiring = self.wiring
-        arguments = (
-            name, binding, cursor, wiring.store.events, wiring.journal, wiring.supervisor
-        )
+        arguments = (name, binding, cursor, wiring.store.events, wiring.journal, wiring.supervisor)
         kind = RequiredObserverActor if binding.required else ObserverActor
         ref: LoopRef[Any] = self.kernel.spawn(kind, *arguments, parent=self.supervisor)
         self._observers[name] = ref

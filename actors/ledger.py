@@ -191,9 +191,7 @@ class Ledger:
 
     # Events.
 
-    def event(
-        self, kind: LifecycleEventType, payload: dict[str, JSON], at: datetime
-    ) -> NewEvent:
+    def event(self, kind: LifecycleEventType, payload: dict[str, JSON], at: datetime) -> NewEvent:
         """The run's next lifecycle event."""
         sequence = self.sequence
         self.sequence += 1

@@ -106,6 +106,7 @@ class Abort(NamedTuple):
         wait: answer when the end is stored; else at once.
 
     Answers whether the abort ends, or will end, the run.
+
     """
 
     action: CancelAction

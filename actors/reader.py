@@ -84,9 +84,7 @@ def _frame(event: StoredRunEvent) -> Frame:
 
 
 def _gap(requested: int, earliest: int | None, latest: int | None) -> Frame:
-    return Frame(
-        None, "gap", {"requested": requested, "earliest": earliest, "latest": latest}
-    )
+    return Frame(None, "gap", {"requested": requested, "earliest": earliest, "latest": latest})
 
 
 def _from_record(run: RunSnapshot, after: int) -> tuple[Frame, ...]:

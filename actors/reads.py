@@ -149,5 +149,3 @@ class Reads:
         if record.last is None:
             return ThreadStatus.IDLE
         return status_after(record.last.status, record.last.waits_for_human)
-
-

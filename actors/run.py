@@ -265,13 +265,13 @@ class RunActor(LoopActor):
             self._try_again()
             return
         action, attempt = book.ending.action, book.attempt
-        if action is not None and CancelPolicy.rolls_back_checkpoint(action):
-            if attempt is not None and book.captured is not UNSET:
-                book.phase = Phase.RESTORING
-                self._arm_grace(attempt.number)
-                attempt.restore(book.captured)
-                return
-        self._settle()
+        rolls_back = action is not None and CancelPolicy.rolls_back_checkpoint(action)
+        if rolls_back and attempt is not None and book.captured is not UNSET:
+            book.phase = Phase.RESTORING
+            self._arm_grace(attempt.number)
+            attempt.restore(book.captured)
+        else:
+            self._settle()
 
     @handles(Restored)
     def _restored(self, message: Restored) -> None:

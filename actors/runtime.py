@@ -26,7 +26,7 @@ from ..domain.errors import (
     Unavailable,
     WrongLoop,
 )
-from ..domain.identifiers import RunId, ThreadId, UserId
+from ..domain.identifiers import AssistantId, RunId, ThreadId, UserId
 from ..domain.policies import RestartPolicy
 from ..domain.views import Frame, RunResult, RunSnapshot
 from ..observers import Attach, Cleanup, Detach, ObserverBinding, ensure_observer
@@ -74,7 +74,7 @@ class Runtime(Reads):
 
     """
 
-    def __init__(  # noqa: PLR0913 - each is a name that hosts know
+    def __init__(
         self,
         agents: Mapping[str, Any] | None = None,
         store: Store | None = None,
@@ -324,9 +324,8 @@ class Runtime(Reads):
                 )
             thread_id = entropy.new_id(now)
         fields.setdefault("run_id", entropy.new_id(now))
-        return CreateRunCommand(
-            thread_id=ThreadId(thread_id), assistant_id=assistant_id, **fields
-        )
+        assistant = AssistantId(assistant_id)
+        return CreateRunCommand(thread_id=ThreadId(thread_id), assistant_id=assistant, **fields)
 
     def _locate(self, thread_id: str) -> Any:
         if self._directory is None:

@@ -13,7 +13,7 @@ from ..domain.enums import StopReason
 from ..domain.errors import UnknownAgent
 from ..domain.payload import JSON
 from ..domain.supervision import SupervisionEvent, SupervisionEventType
-from ..kernel import Crashed, LoopActor, LoopRef, Terminated, handles
+from ..kernel import Crashed, LoopActor, Terminated, handles
 from ..observers import ObserverFailed, StoreTrouble
 from .messages import (
     Activate,
@@ -187,9 +187,7 @@ class SupervisorActor(LoopActor):
             return FailRun(error, StopReason.RESTART_LIMIT)
         delay = policy.delay(len(message.restarts) + 1, self.kernel.entropy.chance())
         attempt = message.attempt + 1
-        self._publish(
-            SupervisionEventType.ATTEMPT_RESTARTED, *ids, attempt=attempt, delay=delay
-        )
+        self._publish(SupervisionEventType.ATTEMPT_RESTARTED, *ids, attempt=attempt, delay=delay)
         return RestartRun(delay, error)
 
     @handles(AttemptAbandoned)

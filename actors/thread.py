@@ -35,7 +35,7 @@ from ..domain.identifiers import slot_of
 from ..domain.policies import MultitaskPolicy
 from ..domain.supervision import ThreadNode
 from ..domain.views import RunSnapshot
-from ..kernel import Crashed, LoopActor, LoopFuture, LoopRef, handles
+from ..kernel import Crashed, LoopActor, LoopFuture, handles
 from ..observers import Append, Committed, EndStream, NotCommitted, Observed, OpenStream
 from ..store.ports import Entry, NewEvent, Outcome, Verdict
 from .adoption import adopt, live_runs
@@ -123,7 +123,7 @@ class ThreadActor(LoopActor):
         """A defect while answering may leave the queue half changed."""
         return not isinstance(error, CallboardError)
 
-    async def on_start(self) -> None:
+    async def on_start(self) -> None:  # type: ignore[override] # see LoopActor
         """Learn from the store what is in flight."""
         if self._crash is not None:
             self.disown(ActorCrashed(f"thread '{self._thread_id}'", repr(self._crash)))
@@ -293,9 +293,7 @@ class ThreadActor(LoopActor):
     def _enlist(self, ledger: Ledger, awaited: int) -> Member:
         request = ledger.request
         book = RunBook(self._wiring, ledger)
-        ref = self.kernel.spawn(
-            RunActor, self._wiring, self.actor_ref, book, awaited, parent=self
-        )
+        ref = self.kernel.spawn(RunActor, self._wiring, self.actor_ref, book, awaited, parent=self)
         self._wiring.registry.runs[request.run_id] = ref
         leaves = request.on_disconnect is DisconnectMode.CANCEL
         self._wiring.stream.send(

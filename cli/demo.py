@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -77,9 +78,13 @@ async def stubborn(run: RunContext) -> None:
 
 
 async def _tools(runtime: Runtime, show: Show) -> None:
-    show.scene("1. A graph with tools", "Frames stream while it runs; messages and tokens are kept.")
+    show.scene(
+        "1. A graph with tools", "Frames stream while it runs; messages and tokens are kept."
+    )
     asked = {"messages": [("human", "What is six times seven?")]}
-    stream = await runtime.create_and_stream("math", "calculator", input=asked, stream_mode="updates")
+    stream = await runtime.create_and_stream(
+        "math", "calculator", input=asked, stream_mode="updates"
+    )
     async for frame in stream:
         show.frame("math", frame)
     messages = await runtime.list_messages("math")
@@ -125,7 +130,9 @@ async def _write(runtime: Runtime, thread: str, strategy: Any = "reject") -> Run
 
 
 async def _queue(runtime: Runtime, show: Show) -> None:
-    show.scene("4. A second message queues", "It waits its turn: first in, first out, never at once.")
+    show.scene(
+        "4. A second message queues", "It waits its turn: first in, first out, never at once."
+    )
     first = await _write(runtime, "queue")
     second = await _write(runtime, "queue", "enqueue")
     third = await _write(runtime, "queue", "enqueue")
@@ -135,7 +142,7 @@ async def _queue(runtime: Runtime, show: Show) -> None:
     times = [(run.started_at, run.finished_at) for run in runs if run is not None]
     apart = all(
         one[1] is not None and two[0] is not None and one[1] <= two[0]
-        for one, two in zip(times, times[1:], strict=False)
+        for one, two in pairwise(times)
     )
     show.check("three runs, one after the other", holds=apart and len(times) == 3)
 
@@ -154,7 +161,9 @@ async def _interrupt(runtime: Runtime, show: Show) -> None:
 
 
 async def _rollback(runtime: Runtime, show: Show) -> None:
-    show.scene("6. A second message rolls back", "What the aborted run wrote is gone, to the last bit.")
+    show.scene(
+        "6. A second message rolls back", "What the aborted run wrote is gone, to the last bit."
+    )
     before = await runtime.wait((await _write(runtime, "undo")).run_id)
     aborted = await _write(runtime, "undo", "enqueue")
     await asyncio.sleep(0.25)
@@ -184,7 +193,9 @@ async def _restart(runtime: Runtime, show: Show) -> None:
 
 
 async def _abandon(runtime: Runtime, show: Show) -> None:
-    show.scene("8. An agent ignores its abort", f"After {_GRACE} s it is fenced, and the thread goes on.")
+    show.scene(
+        "8. An agent ignores its abort", f"After {_GRACE} s it is fenced, and the thread goes on."
+    )
     (run,) = await runtime.list_runs("busy-2")
     await runtime.cancel(run.run_id, wait=True)
     result = await runtime.wait(run.run_id)

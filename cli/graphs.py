@@ -111,10 +111,10 @@ def chat() -> Any:
 def approval() -> Any:
     """Drafts, asks a human, and acts on the answer."""
 
-    async def draft(_: MessagesState) -> Any:
+    async def draft(state: MessagesState) -> Any:  # noqa: ARG001 - a node's signature
         return {"messages": [AIMessage("I would send 'Dear Hamlet'.", id="draft")]}
 
-    async def send(_: MessagesState) -> Any:
+    async def send(state: MessagesState) -> Any:  # noqa: ARG001
         answer = interrupt("Send it?")
         return {"messages": [AIMessage(f"The human said: {answer}.", id="sent")]}
 
@@ -164,10 +164,10 @@ def frail(crashes: int) -> Any:
     """Two steps; the second one crashes so many times."""
     left = [crashes]
 
-    async def gather(_: Pages) -> Any:
+    async def gather(state: Pages) -> Any:  # noqa: ARG001
         return {"pages": ["gathered once"]}
 
-    async def build(_: Pages) -> Any:
+    async def build(state: Pages) -> Any:  # noqa: ARG001
         if left[0]:
             left[0] -= 1
             raise ConnectionError("the tool server is gone")

@@ -56,7 +56,7 @@ def execute(options: argparse.Namespace) -> int:
 
 async def _run(agent: Any, thread_id: str, given: dict[str, Any]) -> RunResult:
     async with Runtime({"agent": agent}) as runtime:
-        run = await runtime.create_run(thread_id, "agent", **given)  # type: ignore[misc]
+        run = await runtime.create_run(thread_id, "agent", **given)
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -137,7 +137,7 @@ def _from_object(value: JSON, kind: type[Any]) -> Any:
         return EventSeq(value)
     if not isinstance(value, Mapping):
         raise InvalidValue(kind.__name__, value, "send a JSON object")
-    hints = _hints(kind)
+    hints: dict[str, Any] = _hints(kind)  # type: ignore[arg-type] # types are hashable
     known = {
         f.name: _from_json(value[f.name], hints[f.name]) for f in fields(kind) if f.name in value
     }

@@ -16,9 +16,9 @@ class CallboardError(Exception):
         super().__init__(*data)
 
     def __str__(self) -> str:
-        return self.message()
+        return self._message()
 
-    def message(self) -> str:
+    def _message(self) -> str:
         """What was asked, what is the case, what to do."""
         return " ".join(str(part) for part in self.args)
 
@@ -37,14 +37,14 @@ class InvalidValue(CallboardError, ValueError):
         super().__init__(field, value, remedy)
         self.field, self.value, self.remedy = field, value, remedy
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return f"{self.field} is {self.value!r}: {self.remedy}."
 
 
 class InvalidIdentifier(InvalidValue):
     """An identifier is blank, not a string, or not printable."""
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return (
             f"{self.field} is {self.value!r}, which {self.remedy}: "
             "give a non-empty printable string."
@@ -88,7 +88,7 @@ class InvalidRunTransition(Conflict):
         super().__init__(current, target)
         self.current, self.target = current, target
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return (
             f"Cannot transition run from '{self.current!s}' to '{self.target!s}'; "
             "it keeps its status."
@@ -108,7 +108,7 @@ class ConflictError(Conflict):
         super().__init__(thread_id, active_run_id)
         self.thread_id, self.active_run_id = thread_id, active_run_id
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return (
             f"Thread '{self.thread_id}' already has run '{self.active_run_id}' in flight: "
             "wait for it, abort it, or choose 'enqueue', 'interrupt' or 'rollback'."
@@ -122,7 +122,7 @@ class RunInFlight(Conflict):
         super().__init__(run_id)
         self.run_id = run_id
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return f"Run '{self.run_id}' is still in flight: abort it and wait first."
 
 
@@ -139,7 +139,7 @@ class IdempotencyConflict(Conflict):
         super().__init__(what, value)
         self.what, self.value = what, value
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return (
             f"The {self.what} '{self.value}' belongs to a run on another thread or of "
             "another user: choose a new one."
@@ -159,7 +159,7 @@ class QueueFullError(Conflict):
         super().__init__(thread_id, limit)
         self.thread_id, self.limit = thread_id, limit
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return (
             f"Thread '{self.thread_id}' already has {self.limit} runs waiting: "
             "wait for some to end, abort them, or raise max_queued_runs."
@@ -179,7 +179,7 @@ class ThreadQuarantined(Conflict):
         super().__init__(thread_id, cause)
         self.thread_id, self.cause = thread_id, cause
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return (
             f"Thread '{self.thread_id}' is quarantined, its actor failed again and again "
             f"(last: {self.cause}): report the defect, then call supervisor.recover()."
@@ -193,7 +193,7 @@ class RunNotFound(NotFound):
         super().__init__(run_id)
         self.run_id = run_id
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return f"There is no run '{self.run_id}': check the id, and the user_id if one is given."
 
 
@@ -204,7 +204,7 @@ class ThreadNotFound(NotFound):
         super().__init__(thread_id)
         self.thread_id = thread_id
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return (
             f"There is no thread '{self.thread_id}' for this user: "
             "check the thread_id and the user_id."
@@ -224,7 +224,7 @@ class UnknownAgent(NotFound):
         super().__init__(assistant_id, known)
         self.assistant_id, self.known = assistant_id, known
 
-    def message(self) -> str:
+    def _message(self) -> str:
         names = ", ".join(f"'{name}'" for name in self.known) or "none"
         return (
             f"No agent is registered as '{self.assistant_id}' (known: {names}): "
@@ -241,27 +241,25 @@ class RuntimeClosed(Unavailable):
 
     """
 
-    def __init__(
-        self, state: str, remedy: str = "use it inside 'async with Runtime(...)'"
-    ) -> None:
+    def __init__(self, state: str, remedy: str = "use it inside 'async with Runtime(...)'") -> None:
         super().__init__(state, remedy)
         self.state, self.remedy = state, remedy
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return f"The runtime is {self.state}: {self.remedy}."
 
 
 class RuntimeStarted(Conflict):
     """The runtime was started before."""
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return "The runtime has been started already: make another one if two are wanted."
 
 
 class WrongLoop(CallboardError):
     """The runtime was called from an event loop that is not its own. Nothing was done."""
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return (
             "The runtime lives on another event loop: "
             "call it from there, or use Runtime.blocking() from other OS threads."
@@ -281,7 +279,7 @@ class RuntimeBusy(Unavailable):
         super().__init__(target, capacity)
         self.target, self.capacity = target, capacity
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return (
             f"The mailbox of {self.target} holds {self.capacity} messages and is full; "
             "nothing was taken: try again later."
@@ -301,7 +299,7 @@ class ActorCrashed(Unavailable):
         super().__init__(actor, cause)
         self.actor, self.cause = actor, cause
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return (
             f"{self.actor} failed before it answered ({self.cause}): "
             "ask again with the same ids, and report the defect."
@@ -321,7 +319,7 @@ class StoreUnavailable(Unavailable):
         super().__init__(what, cause)
         self.what, self.cause = what, cause
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return (
             f"The store did not take {self.what} ({self.cause}); nothing was started: "
             "try again with the same run_id or idempotency_key."
@@ -331,7 +329,7 @@ class StoreUnavailable(Unavailable):
 class WouldDeadlock(CallboardError):
     """A blocking `get()` was called on the event loop that must produce the answer."""
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return (
             "get() would block the event loop that must answer it: "
             "await the future instead, or call get() from another OS thread."
@@ -350,7 +348,7 @@ class RunAborted(CallboardError):
         super().__init__(action)
         self.action = action
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return f"The run was aborted with '{self.action!s}': clean up and return."
 
 
@@ -366,7 +364,7 @@ class AttemptFenced(Fenced):
         super().__init__(run_id)
         self.run_id = run_id
 
-    def message(self) -> str:
+    def _message(self) -> str:
         return (
             f"This attempt at run '{self.run_id}' is over, nothing it writes is kept: "
             "return from the agent."

@@ -76,8 +76,8 @@ class RestartPolicy:
     | the attempt … | restarts in the window | then |
     | --- | --- | --- |
     | returns | any | the run is `success` |
-    | raises something in `restart_on` | fewer than `max_restarts` | new attempt, after the backoff |
-    | raises something in `restart_on` | `max_restarts` | the run is `error`, with the history |
+    | raises one of `restart_on` | fewer than `max_restarts` | a new attempt, after the backoff |
+    | raises one of `restart_on` | `max_restarts` | the run is `error`, with the history |
     | raises anything else | any | the run is `error` |
     | is aborted or timed out | any | `interrupted` or `timeout`, never restarted |
 

@@ -93,7 +93,7 @@ class LoopActor(pykka.Actor):
             )
 
     @classmethod
-    def start(cls, *args: Any, **kwargs: Any) -> LoopRef[Self]:  # type: ignore[override]
+    def start(cls, *args: Any, **kwargs: Any) -> LoopRef[Self]:
         """Start an actor on the current kernel.
 
         Raises:

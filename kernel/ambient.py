@@ -22,7 +22,7 @@ def current_kernel() -> Kernel:
         return _current.get()
     except LookupError:
         raise RuntimeError(
-            "no kernel is running here: use kernel.spawn(MyActor, ...) on the one that should host it"
+            "no kernel is running here: use kernel.spawn(MyActor, ...) on the right one"
         ) from None
 
 

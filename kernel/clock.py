@@ -28,8 +28,7 @@ class WallClock:
     def now(self) -> datetime:
         """Aware, UTC, and never before what it said last."""
         now = datetime.now(UTC)
-        if now > self._last:
-            self._last = now
+        self._last = max(self._last, now)
         return self._last
 
 

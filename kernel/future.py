@@ -56,7 +56,7 @@ class LoopFuture(asyncio.Future[T], pykka.Future[T]):
         settled = here.create_future()
 
         def wake(_: asyncio.Future[T]) -> None:
-            here.call_soon_threadsafe(lambda: settled.done() or settled.set_result(None))
+            here.call_soon_threadsafe(_settle, settled)
 
         self.get_loop().call_soon_threadsafe(self.add_done_callback, wake)
         await settled
@@ -112,7 +112,7 @@ class LoopFuture(asyncio.Future[T], pykka.Future[T]):
             self._disown()
             self.set_result(value)
 
-    def set_exception(self, exc_info: Any = None, /) -> None:  # type: ignore[override]
+    def set_exception(self, exc_info: Any = None, /) -> None:
         """Answer with an exception. Ignored when the asker has gone away.
 
         Args:
@@ -189,6 +189,11 @@ class LoopFuture(asyncio.Future[T], pykka.Future[T]):
     def reduce(self, func: Callable[[Any, Any], Any], *args: Any) -> Any:
         """A future of the items of the value, folded with `func`."""
         return self.derive([self], lambda values: functools.reduce(func, values[0], *args))
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _exception(exc_info: Any) -> BaseException:

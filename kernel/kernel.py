@@ -128,9 +128,7 @@ class Kernel:
         self.begin(mailbox)
         return LoopRef(mailbox)
 
-    def mailbox(
-        self, actor_class: type[LoopActor], parent: LoopActor | None = None
-    ) -> Mailbox:
+    def mailbox(self, actor_class: type[LoopActor], parent: LoopActor | None = None) -> Mailbox:
         """An empty mailbox for a new actor."""
         self._born += 1
         above = None if parent is None else parent.actor_inbox
@@ -349,12 +347,7 @@ class Kernel:
 
     def reschedule(self, mailbox: Mailbox) -> None:
         """Give the actor a turn if there is something it may handle."""
-        if (
-            mailbox.scheduled
-            or mailbox.stopped
-            or mailbox.suspended
-            or not mailbox.ready()
-        ):
+        if mailbox.scheduled or mailbox.stopped or mailbox.suspended or not mailbox.ready():
             return
         mailbox.scheduled = True
         self._ready.append(mailbox)

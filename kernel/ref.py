@@ -27,7 +27,7 @@ class LoopRef(pykka.ActorRef[A]):
     """
 
     __slots__ = ("actor_inbox",)
-    actor_inbox: Mailbox  # type: ignore[assignment]
+    actor_inbox: Mailbox
 
     def __init__(self, mailbox: Mailbox) -> None:
         self.actor_inbox = mailbox
@@ -80,9 +80,7 @@ class LoopRef(pykka.ActorRef[A]):
         except RuntimeBusy:
             self.actor_inbox.kernel.dead_letters.add(repr(self.actor_inbox), message)
 
-    def ask(  # type: ignore[override]
-        self, message: Any, *, block: bool = True, timeout: float | None = None
-    ) -> Any:
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """Send a message and get the reply, or with `block=False` a future of it.
 
         Args:
@@ -110,9 +108,7 @@ class LoopRef(pykka.ActorRef[A]):
         kernel.post(self.actor_inbox, Envelope(message, future))
         return future
 
-    def stop(  # type: ignore[override]
-        self, *, block: bool = True, timeout: float | None = None
-    ) -> Any:
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
         """Ask the actor to stop, after what is already in its mailbox.
 
         Returns:

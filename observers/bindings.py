@@ -103,4 +103,6 @@ def ensure_observer(observer: Any) -> RunObserver:
         return observer
     if callable(observer) and not isinstance(observer, type):
         return CallbackObserver(observer)
-    raise InvalidValue("observer", observer, "give an observer, a callback that takes the event, or None")
+    raise InvalidValue(
+        "observer", observer, "give an observer, a callback that takes the event, or None"
+    )

@@ -39,7 +39,16 @@ class FrameWriter:
 
     """
 
-    __slots__ = ("_dropped", "_limit", "_pending", "_room", "_signalled", "stream", "resumable", "run_id")
+    __slots__ = (
+        "_dropped",
+        "_limit",
+        "_pending",
+        "_room",
+        "_signalled",
+        "resumable",
+        "run_id",
+        "stream",
+    )
 
     def __init__(self, run_id: str, stream: LoopRef[Any], limit: int, *, resumable: bool) -> None:
         self.run_id = run_id

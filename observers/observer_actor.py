@@ -114,7 +114,7 @@ class ObserverActor(LoopActor):
         bind = Bind(self.actor_ref, required=binding.required)
         self._head: LoopFuture[int] = journal.request(bind)
 
-    async def on_start(self) -> None:
+    async def on_start(self) -> None:  # type: ignore[override] # see LoopActor
         """Tell what is in the log behind the cursor."""
         head = await self._head
         if self._cursor.position is None:
@@ -212,9 +212,7 @@ class ObserverActor(LoopActor):
             delivery.origin.send(Observed(delivery.tag, self._name, error))
         if error is not None and cursor.suspended is None:
             cursor.failures += 1
-            self._supervisor.send(
-                ObserverFailed(self._name, self._binding.required, event, error)
-            )
+            self._supervisor.send(ObserverFailed(self._name, self._binding.required, event, error))
 
 
 class RequiredObserverActor(ObserverActor):

@@ -20,7 +20,7 @@ from ..domain.payload import JSON
 from ..domain.views import FramePage
 from ..kernel import LoopActor, LoopFuture, LoopRef, handles
 from ..store.ports import Entry, NewEvent
-from .frames import Evicted, FrameBuffer, FrameWriter, Publish
+from .frames import Evicted, FrameBuffer, Publish
 from .journal import Append, Committed
 
 _log = structlog.get_logger("callboard.stream")
@@ -232,7 +232,8 @@ class StreamActor(LoopActor):
 
     @handles(Committed, system=True)
     def _stored(self, message: Committed) -> None:
-        run_id, frames = message.tag  # type: ignore[misc]
+        tag: Any = message.tag
+        run_id, frames = tag
         stream = self._streams.get(run_id)
         if stream is None:
             return

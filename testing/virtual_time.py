@@ -22,7 +22,7 @@ class Stuck(RuntimeError):
     """Every task waits for something that nothing is left to bring about."""
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]
+class _JumpingSelector(selectors.DefaultSelector):
     """Does not wait for a timer: jumps to it."""
 
     jump: Callable[[float], None]

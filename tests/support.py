@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from callboard.actors.runtime import Runtime
 from callboard.testing import run_virtual, virtual_kernel
 
-
 VIRTUAL_PATIENCE = 100_000.0
 """Virtual seconds after which a test has failed."""
 

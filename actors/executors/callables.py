@@ -149,6 +149,6 @@ def executor_of(agent: Any, workers: Workers) -> Any:
 
 
 def _as_frame(item: Any) -> tuple[str, Any]:
-    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):  # noqa: PLR2004
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
         return item
     return "values", item

@@ -90,9 +90,7 @@ class LangGraphExecutor:
         check(run)
         captured = Captured(checkpoint_thread(run), None, run.run_id)
         if self._saver is not None and run.scope is RunScope.STATEFUL:
-            captured = await capture_thread(
-                self._saver, run.thread_id, run.run_id, run.attempt
-            )
+            captured = await capture_thread(self._saver, run.thread_id, run.run_id, run.attempt)
             if captured.inherited or captured.undo.before:
                 graph = self._graph.copy({"checkpointer": self._saver})
                 state = await graph.aget_state(config_of(run, resumed=captured.inherited))

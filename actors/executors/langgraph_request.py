@@ -65,9 +65,7 @@ def config_of(run: RunContext, *, resumed: bool) -> RunnableConfig:
     if run.user_id is not None:
         configurable["user_id"] = run.user_id
     metadata = {**_section(run.config, "metadata"), **run.metadata, "run_id": run.run_id}
-    config = RunnableConfig(
-        configurable=configurable, metadata=metadata, tags=_tags(run.config)
-    )
+    config = RunnableConfig(configurable=configurable, metadata=metadata, tags=_tags(run.config))
     for name, limit in _limits(run.config).items():
         config[name] = limit
     if run.attempt == 1 and (trace := _uuid(run.run_id)) is not None:

@@ -253,9 +253,7 @@ class FencedSaver(BaseCheckpointSaver[Any]):
         self._check()
         self._undo.note_checkpoint((place_of(config)[0], checkpoint["id"]), versions)
 
-    def _note_writes(
-        self, place: Place, task_id: str, writes: Sequence[tuple[str, Any]]
-    ) -> None:
+    def _note_writes(self, place: Place, task_id: str, writes: Sequence[tuple[str, Any]]) -> None:
         self._check()
         self._undo.note_writes(place, task_id, writes)
 

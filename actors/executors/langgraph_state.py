@@ -137,9 +137,7 @@ async def _rewrite(saver: BaseCheckpointSaver[Any], captured: Captured) -> None:
     captured.kept = None
 
 
-async def _history(
-    saver: BaseCheckpointSaver[Any], captured: Captured
-) -> list[CheckpointTuple]:
+async def _history(saver: BaseCheckpointSaver[Any], captured: Captured) -> list[CheckpointTuple]:
     thread: RunnableConfig = {"configurable": {"thread_id": captured.thread_id}}
     kept = [
         found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ...domain.payload import JSON, plain
 from ...domain.errors import Fenced
 from ...domain.fence import Fence
+from ...domain.payload import JSON, plain
 
 
 class MemoryCheckpointStore:

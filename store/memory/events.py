@@ -102,10 +102,7 @@ class MemoryEventLog:
         user_id: str | None = None,
     ) -> list[StoredRunEvent]:
         """A page of a thread's messages, ascending; the newest page without bounds."""
-        if run_id is None:
-            shelf = self._threads.get(thread_id)
-        else:
-            shelf = self._runs.get(run_id)
+        shelf = self._threads.get(thread_id) if run_id is None else self._runs.get(run_id)
         messages = shelf.messages if shelf else []
         if run_id is not None and messages and messages[0].thread_id != thread_id:
             return []

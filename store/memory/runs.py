@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
 
-from ...domain.enums import RunStatus
+from ...domain.commands import CreateRunCommand
+from ...domain.enums import CancelAction, RunStatus, StopReason
+from ...domain.payload import JSON
 from ...domain.run import TRANSITIONS
 from ...domain.views import (
     CallerTokens,
@@ -42,12 +43,27 @@ _MODEL_NAME = 128
 class _Row:
     """A record that changes in place."""
 
-    __slots__ = (*_FIELDS, "number")
+    __slots__ = _FIELDS
 
-    def __init__(self, run: RunSnapshot, number: int) -> None:
+    request: CreateRunCommand
+    status: RunStatus
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempt: int
+    action: CancelAction | None
+    stop_reason: StopReason | None
+    error: str | None
+    output: JSON
+    completion_data: Mapping[str, JSON]
+    title: str | None
+    model_name: str | None
+    usage: RunUsage
+
+    def __init__(self, run: RunSnapshot) -> None:
         for name in _FIELDS:
             setattr(self, name, getattr(run, name))
-        self.number = number
 
     def snapshot(self) -> RunSnapshot:
         return RunSnapshot(**{name: getattr(self, name) for name in _FIELDS})
@@ -73,7 +89,6 @@ class MemoryRunStore:
         self._rows: dict[str, _Row] = {}
         self._threads: dict[str, _Thread] = {}
         self._in_flight: dict[str, _Row] = {}
-        self._inserted = 0
 
     def visible(self, run_id: str, user_id: str | None) -> bool:
         """Whether a user may see a run."""
@@ -97,8 +112,7 @@ class MemoryRunStore:
             return False
         if thread is None:
             thread = self._threads[request.thread_id] = _Thread(request.user_id)
-        self._inserted += 1
-        row = _Row(run, self._inserted)
+        row = _Row(run)
         self._rows[request.run_id] = thread.rows[request.run_id] = row
         if key is not None:
             thread.keys[key] = row
@@ -190,8 +204,8 @@ class MemoryRunStore:
         if row.request.idempotency_key is not None:
             thread.keys.pop(row.request.idempotency_key, None)
         if thread.last is row:
-            ended = [other for other in thread.rows.values() if other.finished_at is not None]
-            thread.last = max(ended, key=lambda other: other.finished_at, default=None)
+            ended = [other for other in thread.rows.values() if other.status.is_terminal]
+            thread.last = max(ended, key=lambda other: other.updated_at, default=None)
         if not thread.rows:
             del self._threads[row.request.thread_id]
         return True

@@ -1,6 +1,7 @@
 """Bad input: a typed error that names the value and the remedy, and nothing recorded."""
 
 import pytest
+
 from callboard import Runtime
 from callboard.domain.errors import (
     CallboardError,
@@ -11,7 +12,6 @@ from callboard.domain.errors import (
     UnsupportedStrategyError,
 )
 from callboard.domain.policies import RestartPolicy
-
 from tests.support import opened, virtual
 
 

@@ -4,8 +4,8 @@ import asyncio
 import threading
 
 import pytest
-from callboard import Runtime
 
+from callboard import Runtime
 from tests.support import collect, opened, virtual
 
 

@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import pytest
+
 from callboard import Runtime
 from callboard.domain.errors import (
     ConflictError,
@@ -14,7 +15,6 @@ from callboard.domain.errors import (
     WrongLoop,
 )
 from callboard.store import MemoryStore
-
 from tests.support import Stage, collect, opened, staged, statuses, virtual
 
 
@@ -34,7 +34,7 @@ async def test_starting_twice_is_refused_and_the_first_start_stands():
 @virtual
 async def test_before_start_and_after_close_every_call_says_what_to_do():
     runtime = Runtime({"echo": echo})
-    with pytest.raises(RuntimeClosed, match="not started.*async with"):
+    with pytest.raises(RuntimeClosed, match=r"not started.*async with"):
         await runtime.create_run("t", "echo")
     async with runtime:
         pass
@@ -165,7 +165,7 @@ def test_a_call_from_another_loop_is_refused_and_does_nothing():
             def elsewhere():
                 asyncio.run(runtime.create_run("t", "echo"))
 
-            with pytest.raises(WrongLoop, match="Runtime.blocking"):
+            with pytest.raises(WrongLoop, match=r"Runtime\.blocking"):
                 await asyncio.to_thread(elsewhere)
             assert await runtime.list_runs("t") == []
 
@@ -454,9 +454,8 @@ class TestBlocking:
         runtime = Runtime.blocking({"echo": echo})
         with pytest.raises(RuntimeClosed):
             runtime.create_run("t", "echo")
-        with runtime:
-            with pytest.raises(RuntimeStarted):
-                runtime.start()
+        with runtime, pytest.raises(RuntimeStarted):
+            runtime.start()
         runtime.close()
         with pytest.raises(RuntimeClosed):
             runtime.create_run("t", "echo")

@@ -2,14 +2,15 @@
 
 import asyncio
 import random
+from itertools import pairwise
 
 import pytest
+
 from callboard.actors.messages import Record
 from callboard.actors.run import RunActor
 from callboard.actors.thread import ThreadActor
 from callboard.domain.errors import ActorCrashed, CallboardError, ThreadQuarantined
 from callboard.domain.policies import RestartPolicy
-
 from tests.support import collect, lifecycle, opened, staged, statuses, virtual
 
 
@@ -43,7 +44,7 @@ async def test_a_failed_attempt_is_tried_again_with_exponential_backoff():
         run = await runtime.create_run("t", "agent")
         frames = await collect(runtime.stream(run.run_id))
 
-        waits = [round(b - a) for a, b in zip(times, times[1:], strict=False)]
+        waits = [round(b - a) for a, b in pairwise(times)]
         assert waits == [1, 2, 4]
         assert [f.data["attempt"] for f in frames if f.event == "metadata"] == [1, 2, 3, 4]
         assert (await runtime.get_run(run.run_id)).attempt == 4
@@ -300,10 +301,7 @@ async def test_wherever_a_thread_actor_crashes_callers_are_answered(monkeypatch,
     async with staged() as (runtime, stage):
         broken = break_once(monkeypatch, ThreadActor, kinds[message])
         answers = await asyncio.gather(
-            *(
-                runtime.create_run("t", "failing", multitask_strategy="enqueue")
-                for _ in range(3)
-            ),
+            *(runtime.create_run("t", "failing", multitask_strategy="enqueue") for _ in range(3)),
             return_exceptions=True,
         )
         runs = await runtime.list_runs("t")
@@ -323,7 +321,10 @@ async def test_a_thread_that_crashes_again_and_again_is_quarantined_and_others_g
         running = await runtime.create_run("t", "work")
         await stage.until_executing(running)
         kinds = {kind.__name__: kind for kind in ThreadActor.handlers}
-        query, original = kinds["ThreadStatusQuery"], ThreadActor.handlers[kinds["ThreadStatusQuery"]]
+        query, original = (
+            kinds["ThreadStatusQuery"],
+            ThreadActor.handlers[kinds["ThreadStatusQuery"]],
+        )
 
         def broken(self, message):
             if self._thread_id == "t":

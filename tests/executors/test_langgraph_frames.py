@@ -105,10 +105,12 @@ LEAVES |= st.text(st.characters(categories=["Cs"]), max_size=2) | st.builds(obje
 @given(
     st.recursive(
         LEAVES,
-        lambda inner: st.lists(inner)
-        | st.tuples(inner)
-        | st.dictionaries(LEAVES, inner, max_size=3)
-        | st.builds(Point, st.floats(), inner),
+        lambda inner: (
+            st.lists(inner)
+            | st.tuples(inner)
+            | st.dictionaries(LEAVES, inner, max_size=3)
+            | st.builds(Point, st.floats(), inner)
+        ),
         max_leaves=20,
     )
 )

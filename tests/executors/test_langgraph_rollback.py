@@ -174,8 +174,10 @@ def test_a_malformed_pending_write_fails_the_capture():
 
     async def play():
         saver = Malformed()
-        await steps(("a", goes("a"))).compile(checkpointer=saver).ainvoke(
-            {"path": []}, {"configurable": {"thread_id": "thread-1"}}
+        await (
+            steps(("a", goes("a")))
+            .compile(checkpointer=saver)
+            .ainvoke({"path": []}, {"configurable": {"thread_id": "thread-1"}})
         )
         executor = LangGraphExecutor(steps(("a", goes("a"))).compile(checkpointer=saver))
         await executor.capture(FakeRun({"path": []}))

@@ -4,6 +4,8 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from structlog.testing import capture_logs
+
 from callboard.domain.errors import InvalidValue
 from callboard.domain.events import RunLifecycleEvent
 from callboard.observers import (
@@ -15,7 +17,6 @@ from callboard.observers import (
     StructlogObserver,
     ensure_observer,
 )
-from structlog.testing import capture_logs
 
 
 def event(kind="run_started", sequence=1, **payload):

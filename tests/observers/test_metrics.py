@@ -2,11 +2,11 @@
 
 import asyncio
 
-from callboard.observers import MetricsObserver
-from callboard.observers.prometheus import PrometheusCollector
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from callboard.observers import MetricsObserver
+from callboard.observers.prometheus import PrometheusCollector
 from tests.support import staged, virtual
 
 

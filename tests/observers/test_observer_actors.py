@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
+
 from callboard.domain.errors import InvalidValue
 from callboard.observers import observer_actor
 from callboard.store import MemoryStore
-
 from tests.support import lifecycle, opened, staged, virtual
 
 
@@ -273,7 +273,7 @@ async def test_the_store_has_an_event_before_any_observer_is_told():
         if event.event_id not in [e.event_id for e in stored]:
             missing.append(event)
 
-    async with staged(store=store) as (runtime, stage):
+    async with staged(store=store) as (runtime, _):
         runtime.observe(check)
         run = await runtime.create_run("t", "failing")
         await told(runtime, run)

@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
+
 from callboard.actors.wiring import Settings
 from callboard.domain.errors import InvalidValue, RunNotFound
-
 from tests.support import collect, opened, staged, virtual
 
 
@@ -232,7 +232,7 @@ async def test_ended_streams_go_by_count_and_by_age():
 
 @virtual
 async def test_a_reader_that_vanishes_leaves_nothing_behind():
-    async with staged() as (runtime, stage):
+    async with staged() as (runtime, _):
         run = await runtime.create_run("t", "work")
 
         async def read():

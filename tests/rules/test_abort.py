@@ -4,8 +4,8 @@ import asyncio
 import threading
 
 import pytest
-from callboard.domain.errors import AttemptFenced, RunNotFound
 
+from callboard.domain.errors import AttemptFenced, RunNotFound
 from tests.support import collect, lifecycle, opened, staged, statuses, virtual
 
 

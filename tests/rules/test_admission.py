@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from callboard.domain.errors import (
     ConflictError,
     IdempotencyConflict,
@@ -10,7 +11,6 @@ from callboard.domain.errors import (
     UnsupportedStrategyError,
 )
 from callboard.store import MemoryStore
-
 from tests.support import lifecycle, staged, statuses, virtual
 
 
@@ -221,9 +221,7 @@ async def test_rule_08_of_concurrent_creates_with_one_key_exactly_one_is_new():
     async with staged() as (runtime, _):
         runs = await asyncio.gather(
             *(
-                runtime.create_run(
-                    "t", "work", idempotency_key="k", multitask_strategy="interrupt"
-                )
+                runtime.create_run("t", "work", idempotency_key="k", multitask_strategy="interrupt")
                 for _ in range(5)
             )
         )
