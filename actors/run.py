@@ -3,47 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..domain.enums import CancelAction, RunStatus, StopReason
-from ..domain.errors import CallboardError, Fenced, UnknownAgent
+from ..domain.errors import UnknownAgent
 from ..domain.policies import CancelPolicy
 from ..domain.supervision import RunNode
-from ..kernel import LoopActor, LoopRef, handles
+from ..kernel import LoopRef, handles
 from ..observers import (
-    Append,
-    Committed,
     ConsumersLeft,
-    EndStream,
-    Observed,
-    Seal,
-    Sealed,
 )
-from ..store.ports import Entry, Verdict
 from .attempt import UNSET, Attempt
 from .book import Phase, RunBook
 from .messages import (
     Abort,
-    Announce,
     AttemptAbandoned,
     AttemptEnded,
     AttemptFailed,
     Describe,
     FailRun,
     GraceIsUp,
-    Lost,
     Record,
     Recover,
-    Release,
     RestartRun,
     Restored,
-    RunSettled,
     Start,
     TimeIsUp,
     Wait,
 )
-from .settlement import Ending, end_entry, error_text, last_frames
+from .recording import END, OVER, PROGRESS, START, RecordingActor
+from .settlement import Ending, error_text
 
 if TYPE_CHECKING:
     from .wiring import Wiring
@@ -53,13 +42,7 @@ class _Retry(NamedTuple):
     """The backoff is over."""
 
 
-_START, _PROGRESS, _END = "start", "progress", "end"
-"""What an entry given to the journal was about."""
-
-_OVER = frozenset({Phase.SETTLING, Phase.SETTLED})
-
-
-class RunActor(LoopActor):
+class RunActor(RecordingActor):
     """One run, from its admission to its stored end.
 
     Args:
@@ -80,23 +63,12 @@ class RunActor(LoopActor):
         book: RunBook,
         awaited: int = 0,
     ) -> None:
-        self._wiring = wiring
-        self._thread = thread
-        self.book = book
-        self._ledger = book.ledger
-        self._awaited = awaited
-        self._turn_pending = False
-        """It is the run's turn, but required observers have still to be told."""
-        self._end_stored = False
+        super().__init__(wiring, thread, book, awaited)
         self._restart: RestartRun | None = None
         """A new attempt was asked for, and the old one has still to unwind."""
         self._timeout: asyncio.TimerHandle | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._backoff: asyncio.TimerHandle | None = None
-
-    def fails_on(self, error: Exception) -> bool:
-        """A defect while answering may leave the run half changed."""
-        return not isinstance(error, CallboardError)
 
     def on_stop(self) -> None:
         """Nothing that its agent still does is kept."""
@@ -117,7 +89,13 @@ class RunActor(LoopActor):
                 entry = self._ledger.restarted("orphaned", 0.0, self._now())
             else:
                 entry = self._ledger.started(self._now())
-            self._commit(entry, _START)
+            self._commit(entry, START)
+
+    def _go_on(self) -> None:
+        if self.book.phase is Phase.STARTING:
+            self._execute()
+        else:
+            self._start(Start())
 
     def _execute(self) -> None:
         """The start is stored, and the required observers know."""
@@ -180,11 +158,11 @@ class RunActor(LoopActor):
     def _abort(self, message: Abort) -> bool | None:
         book = self.book
         aborted = book.ending is not None and book.ending.action is not None
-        if not aborted and (book.phase in _OVER or book.ending is not None):
+        if not aborted and (book.phase in OVER or book.ending is not None):
             return False
         if not aborted:
             self._end(Ending(action=message.action, reason=message.reason))
-        elif book.phase not in _OVER:
+        elif book.phase not in OVER:
             self._upgrade(message.action)
         reply = self.defer() if message.wait and book.phase is not Phase.SETTLED else None
         if reply is not None:
@@ -201,18 +179,18 @@ class RunActor(LoopActor):
 
     @handles(ConsumersLeft, system=True)
     def _consumers_left(self, _: ConsumersLeft) -> None:
-        if self.book.ending is None and self.book.phase not in _OVER:
+        if self.book.ending is None and self.book.phase not in OVER:
             self._end(Ending(action=CancelAction.INTERRUPT, reason=StopReason.DISCONNECTED))
 
     @handles(TimeIsUp, system=True)
     def _time_is_up(self, _: TimeIsUp) -> None:
-        if self.book.ending is None and self.book.phase not in _OVER:
+        if self.book.ending is None and self.book.phase not in OVER:
             seconds = self._ledger.request.timeout
             self._end(Ending(timed_out=True, error=f"The run took longer than {seconds} s."))
 
     @handles(FailRun, system=True)
     def _fail(self, message: FailRun) -> bool:
-        if self.book.ending is not None or self.book.phase in _OVER:
+        if self.book.ending is not None or self.book.phase in OVER:
             return False
         self._end(Ending(error=message.error, reason=message.reason))
         return True
@@ -317,117 +295,7 @@ class RunActor(LoopActor):
         if self.book.phase is Phase.BACKING_OFF and restart is not None:
             self.book.phase = Phase.STARTING
             entry = self._ledger.restarted(restart.cause, restart.delay, self._now())
-            self._commit(entry, _START)
-
-    # Its end.
-
-    def _settle(self) -> None:
-        """Store the end. From here on nothing changes it."""
-        self.book.phase = Phase.SETTLING
-        for timer in (self._timeout, self._grace, self._backoff):
-            if timer is not None:
-                timer.cancel()
-        if self._ledger.request.resumable:
-            self._wiring.stream.send(Seal(self._ledger.request.run_id, self.actor_ref))
-        else:
-            self._commit_end(None)
-
-    @handles(Sealed, system=True)
-    def _sealed(self, message: Sealed) -> None:
-        self._commit_end(message.latest)
-
-    def _commit_end(self, latest: int | None) -> None:
-        book = self.book
-        if len(book.history) > 0:
-            self._ledger.completion_data = {
-                **self._ledger.completion_data,
-                "attempts": list(book.history),
-            }
-        book.settlement = end_entry(self._ledger, book.ending, self._now(), latest)
-        self._commit(book.settlement, _END)
-
-    def _settled(self) -> None:
-        """The end is stored and the required observers know: tell the thread."""
-        self.book.phase = Phase.SETTLED
-        ledger = self._ledger
-        self._thread.send(
-            RunSettled(
-                ledger.request.run_id,
-                ledger.status,
-                "interrupts" in ledger.completion_data,
-                ledger.sequence,
-            )
-        )
-
-    @handles(Announce, system=True)
-    def _announce(self, _: Announce) -> None:
-        if self.book.phase is Phase.SETTLED:
-            self._settled()
-
-    @handles(Release, system=True)
-    def _release(self, _: Release) -> None:
-        book = self.book
-        self._wiring.stream.send(EndStream(self._ledger.request.run_id, last_frames(book.ending)))
-        if book.waiters:
-            result = self._ledger.result()
-            for waiter in book.waiters:
-                waiter.set(result)
-        for waiter in book.abort_waiters:
-            waiter.set(True)
-        self.kernel.kill(self.actor_ref)
-
-    # The journal and the observers.
-
-    def _commit(self, entry: Entry, about: str) -> None:
-        self._wiring.journal.send(Append(entry, self.actor_ref, about))
-
-    @handles(Committed, system=True)
-    def _committed(self, message: Committed) -> None:
-        verdict = message.outcome.verdict
-        resent = verdict is Verdict.STALE and self.book.crashes > 0
-        if verdict is not Verdict.APPLIED and not resent:
-            self._lost(message)
-            return
-        self._awaited += message.awaited
-        if message.tag == _START:
-            self._turn_pending = True
-        elif message.tag == _END:
-            self._end_stored = True
-        if not self._awaited:
-            self._observers_know()
-
-    @handles(Observed, system=True)
-    def _observed(self, message: Observed) -> None:
-        self._awaited = max(0, self._awaited - 1)
-        if message.error is not None and self.book.phase not in _OVER:
-            error = error_text(message.error)
-            if self.book.ending is None:
-                self._end(Ending(error=error, reason=StopReason.OBSERVER_FAILED))
-        if not self._awaited:
-            self._observers_know()
-
-    def _observers_know(self) -> None:
-        """Nothing stored so far waits for an observer."""
-        if self._end_stored:
-            self._settled()
-        elif self._turn_pending:
-            self._turn_pending = False
-            if self.book.phase is Phase.STARTING:
-                self._execute()
-            else:
-                self._start(Start())
-
-    def _lost(self, message: Committed) -> None:
-        """Somebody else owns the run now: end this activation of it."""
-        book, request = self.book, self._ledger.request
-        if book.attempt is not None:
-            book.attempt.fence()
-        self._wiring.supervisor.send(Lost(request.thread_id))
-        error = Fenced(f"Run '{request.run_id}' is owned elsewhere ({message.outcome.verdict}).")
-        for waiter in (*book.waiters, *book.abort_waiters):
-            waiter.set_exception(error)
-        book.waiters, book.abort_waiters = [], []
-        self._settled()
+            self._commit(entry, START)
 
     # What its agent and others tell and ask.
 
@@ -439,8 +307,8 @@ class RunActor(LoopActor):
 
     def on_turn_end(self) -> None:
         """Store what the agent recorded in this turn, as one entry."""
-        if self._ledger.dirty and self.book.phase not in _OVER:
-            self._commit(self._ledger.progress(self._now()), _PROGRESS)
+        if self._ledger.dirty and self.book.phase not in OVER:
+            self._commit(self._ledger.progress(self._now()), PROGRESS)
 
     @handles(Wait)
     def _wait(self, _: Wait) -> Any:
@@ -471,7 +339,7 @@ class RunActor(LoopActor):
         book.crashes += 1
         if book.settlement is not None:
             book.phase = Phase.SETTLING
-            self._commit(book.settlement, _END)
+            self._commit(book.settlement, END)
             return
         if book.ending is None:
             error = f"The run's actor failed: {message.crash!r}"
@@ -488,9 +356,11 @@ class RunActor(LoopActor):
         seconds = self._wiring.settings.abort_grace
         self._grace = self.kernel.after(seconds, self.actor_ref, GraceIsUp(attempt))
 
+    def _stop_timers(self) -> None:
+        for timer in (self._timeout, self._grace, self._backoff):
+            if timer is not None:
+                timer.cancel()
+
     def _disarm_grace(self) -> None:
         if self._grace is not None:
             self._grace.cancel()
-
-    def _now(self) -> datetime:
-        return self.kernel.clock.now()

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from ..domain.commands import CreateRunCommand
 from ..domain.enums import (
     CancelAction,
     DisconnectMode,
@@ -20,35 +17,22 @@ from ..domain.enums import (
 )
 from ..domain.errors import (
     ActorCrashed,
-    CallboardError,
-    ConflictError,
-    Fenced,
-    IdempotencyConflict,
-    QueueFullError,
-    RuntimeClosed,
-    StoreUnavailable,
-    ThreadNotFound,
-    ThreadQuarantined,
 )
-from ..domain.fence import Fence
-from ..domain.identifiers import slot_of
 from ..domain.policies import MultitaskPolicy
 from ..domain.supervision import ThreadNode
-from ..domain.views import RunSnapshot
-from ..kernel import Crashed, LoopActor, LoopFuture, handles
-from ..observers import Append, Committed, EndStream, NotCommitted, Observed, OpenStream
-from ..store.ports import Entry, NewEvent, Outcome, Verdict
+from ..kernel import Crashed, handles
+from ..observers import Append, EndStream, Observed, OpenStream
+from ..store.ports import Entry, NewEvent
+from .admission import Admission, AdmittingActor
 from .adoption import adopt, live_runs
 from .book import RunBook
-from .ledger import Ledger, lifecycle_event, pending_snapshot
+from .ledger import Ledger, lifecycle_event
 from .messages import (
     Abort,
     AbortAll,
     Announce,
-    Create,
     Describe,
     FailRun,
-    Lost,
     NextIsDue,
     Passivate,
     Quarantine,
@@ -60,9 +44,8 @@ from .messages import (
     ThreadGone,
     ThreadIdle,
     ThreadStatusQuery,
-    Withdraw,
 )
-from .queue import Member, TurnQueue
+from .queue import Member
 from .run import RunActor
 from .settlement import last_frames
 
@@ -72,17 +55,7 @@ if TYPE_CHECKING:
 _FAILED = frozenset({RunStatus.ERROR, RunStatus.TIMEOUT})
 
 
-class _Admission(NamedTuple):
-    """A run whose record is being stored. Data messages wait for it."""
-
-    command: CreateRunCommand
-    reply: LoopFuture[Any] | None
-    run: RunSnapshot
-    ledger: Ledger
-    decision: MultitaskDecision
-
-
-class ThreadActor(LoopActor):
+class ThreadActor(AdmittingActor):
     """One conversation thread.
 
     Args:
@@ -102,26 +75,12 @@ class ThreadActor(LoopActor):
         crash: BaseException | None = None,
         quarantine: str | None = None,
     ) -> None:
-        self._wiring = wiring
-        self._thread_id = thread_id
+        super().__init__(wiring, thread_id, quarantine)
         self._crash = crash
-        self._quarantine = quarantine
-        self._fence = Fence(slot_of(thread_id), wiring.epoch)
-        self._queue = TurnQueue()
-        self._owner: str | None = None
-        self._known = False
-        """Whether a run was ever admitted here."""
         self._status = ThreadStatus.IDLE
         """How the thread stands when nothing is in flight."""
         self._since = wiring.kernel.clock.now()
-        self._admission: _Admission | None = None
-        self._withdrawn: set[str] = set()
         self._alarm: asyncio.TimerHandle | None = None
-        self.actor_inbox.capacity = wiring.settings.mailbox_capacity
-
-    def fails_on(self, error: Exception) -> bool:
-        """A defect while answering may leave the queue half changed."""
-        return not isinstance(error, CallboardError)
 
     async def on_start(self) -> None:  # type: ignore[override] # see LoopActor
         """Learn from the store what is in flight."""
@@ -154,124 +113,9 @@ class ThreadActor(LoopActor):
                     self._queue.active = run_id
             ref.send(Announce())
 
-    # Admission.
+    # Admission: see `AdmittingActor`.
 
-    @handles(Create)
-    def _create(self, message: Create) -> Coroutine[Any, Any, None] | None:
-        command = message.command
-        self._check_admission(command)
-        reply = self.defer()
-        if message.chosen or command.idempotency_key is not None:
-            return self._create_unless_known(command, reply)
-        self._try_admit(command, reply)
-        return None
-
-    def _check_admission(self, command: CreateRunCommand) -> None:
-        if command.run_id in self._withdrawn:
-            self._withdrawn.discard(command.run_id)
-            raise RuntimeClosed("no longer asked", "create the run again if it is wanted")
-        self._check_user(command.user_id)
-        if self._wiring.registry.closing:
-            raise RuntimeClosed("closing", "create the run on another runtime")
-        if self._quarantine is not None:
-            raise ThreadQuarantined(self._thread_id, self._quarantine)
-
-    def _check_user(self, user_id: str | None) -> None:
-        if None not in (user_id, self._owner) and user_id != self._owner:
-            raise ThreadNotFound(self._thread_id)
-
-    async def _create_unless_known(
-        self, command: CreateRunCommand, reply: LoopFuture[Any] | None
-    ) -> None:
-        """Answer the run that the id or key names already, or admit a new one."""
-        try:
-            known = await self._find(command)
-        except CallboardError as error:
-            if reply is not None:
-                reply.set_exception(error)
-            return
-        if known is None:
-            self._try_admit(command, reply)
-        elif reply is not None:
-            reply.set(replace(known, reused=True))
-
-    async def _find(self, command: CreateRunCommand) -> RunSnapshot | None:
-        runs = self._wiring.store.runs
-        known, what, value = await runs.get(command.run_id), "run_id", str(command.run_id)
-        if known is None and command.idempotency_key is not None:
-            what, value = "idempotency_key", command.idempotency_key
-            known = await runs.find_by_key(self._thread_id, value)
-        if known is None:
-            return None
-        if known.thread_id != self._thread_id or known.user_id != command.user_id:
-            raise IdempotencyConflict(what, value)
-        return known
-
-    def _try_admit(self, command: CreateRunCommand, reply: LoopFuture[Any] | None) -> None:
-        try:
-            decision = self._decide(command)
-        except CallboardError as error:
-            if reply is not None:
-                reply.set_exception(error)
-            return
-        at = self.kernel.clock.now()
-        run = pending_snapshot(command, at)
-        ledger = Ledger(run, 1, self._fence)
-        created = ledger.created(run)
-        if not self._queue:
-            busy = {"status": str(ThreadStatus.BUSY)}
-            event = ledger.event(LifecycleEventType.THREAD_STATUS_UPDATED, busy, at)
-            created = created._replace(events=(*created.events, event))
-        self._admission = _Admission(command, reply, run, ledger, decision)
-        self.pause()
-        self._wiring.journal.send(Append(created, self.actor_ref, run.run_id))
-
-    def _decide(self, command: CreateRunCommand) -> MultitaskDecision:
-        decision = MultitaskPolicy.decide(command.multitask_strategy, len(self._queue))
-        if decision is MultitaskDecision.REJECT:
-            raise ConflictError(self._thread_id, next(iter(self._queue)))
-        limit = self._wiring.settings.max_queued_runs
-        if decision is MultitaskDecision.ENQUEUE and self._queue.waiting >= limit:
-            raise QueueFullError(self._thread_id, limit)
-        return decision
-
-    @handles(Committed, system=True)
-    def _committed(self, message: Committed) -> None:
-        admission = self._admission
-        if admission is None or admission.run.run_id != message.tag:
-            return
-        self._admission = None
-        self.resume()
-        if message.outcome.verdict is Verdict.APPLIED:
-            self._admit(admission, message.awaited)
-        elif admission.reply is not None:
-            admission.reply.set_exception(self._refusal(admission, message.outcome))
-
-    def _refusal(self, admission: _Admission, outcome: Outcome) -> CallboardError:
-        if outcome.verdict is Verdict.DUPLICATE:
-            return IdempotencyConflict("run_id", admission.run.run_id)
-        if outcome.verdict is Verdict.FENCED:
-            self._wiring.supervisor.send(Lost(self._thread_id))
-            return Fenced(f"Thread '{self._thread_id}' is owned by another runtime.")
-        return StoreUnavailable(f"run '{admission.run.run_id}'", str(outcome.error))
-
-    @handles(Observed, system=True)
-    def _observed(self, message: Observed) -> None:
-        """A required observer has been told of a run's creation: its run waits for that."""
-        member = self._queue.get(str(message.tag))
-        if member is not None:
-            member.ref.send(message)
-
-    @handles(NotCommitted, system=True)
-    def _not_committed(self, message: NotCommitted) -> None:
-        admission = self._admission
-        if admission is not None and admission.run.run_id == message.tag:
-            self._admission = None
-            self.resume()
-            if admission.reply is not None:
-                admission.reply.set_exception(message.error)
-
-    def _admit(self, admission: _Admission, awaited: int) -> None:
+    def _admit(self, admission: Admission, awaited: int) -> None:
         """The record is stored: from here on the run exists."""
         command, run_id = admission.command, admission.run.run_id
         withdrawn = run_id in self._withdrawn
@@ -308,13 +152,12 @@ class ThreadActor(LoopActor):
         book.writer.write("metadata", book.metadata())
         return Member(ref, book, self.kernel.now() + request.after_seconds)
 
-    @handles(Withdraw, system=True)
-    def _withdraw(self, message: Withdraw) -> None:
-        member = self._queue.get(message.run_id)
-        if member is None:
-            self._withdrawn.add(message.run_id)
-        else:
-            member.ref.send(Abort(CancelAction.INTERRUPT, StopReason.WITHDRAWN))
+    @handles(Observed, system=True)
+    def _observed(self, message: Observed) -> None:
+        """A required observer has been told of a run's creation: its run waits for that."""
+        member = self._queue.get(str(message.tag))
+        if member is not None:
+            member.ref.send(message)
 
     # Turns.
 

@@ -8,8 +8,9 @@ from .ambient import current_kernel
 from .clock import Clock, Entropy, LoopClock, WallClock
 from .dead_letters import DeadLetter, DeadLetters
 from .future import LoopFuture
-from .kernel import Kernel, KernelOptions
+from .kernel import Kernel
 from .messages import Crashed, Terminated
+from .options import KernelOptions
 from .ref import LoopRef
 from .schedule import Schedule, SeededSchedule
 

@@ -12,7 +12,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
-from dataclasses import dataclass
 from threading import get_ident
 from types import CoroutineType
 from typing import Any, TypeVar
@@ -27,8 +26,10 @@ from .ambient import enter
 from .clock import Clock, Entropy, WallClock
 from .dead_letters import DeadLetters
 from .future import LoopFuture
+from .inbound import Inbound
 from .mailbox import Envelope, Mailbox
 from .messages import Begin, Crashed, Terminated
+from .options import KernelOptions
 from .ref import LoopRef
 from .schedule import Schedule
 
@@ -36,28 +37,6 @@ A = TypeVar("A", bound=LoopActor)
 T = TypeVar("T")
 
 _log = structlog.get_logger("callboard.kernel")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KernelOptions:
-    """Where a kernel takes time, chance and order from, and how it shares the loop.
-
-    Args:
-        clock: tells the wall time; timers follow the loop's own time.
-        entropy: chance and ids.
-        schedule: orders ready actors; first come, first served by default.
-        throughput: messages an actor may handle in one turn.
-        turn: seconds after which the loop's other callbacks get their chance.
-        inbound_capacity: envelopes from other OS threads that may wait for the loop.
-
-    """
-
-    clock: Clock | None = None
-    entropy: Entropy | None = None
-    schedule: Schedule | None = None
-    throughput: int = 64
-    turn: float = 0.002
-    inbound_capacity: int = 100_000
 
 
 class Kernel:
@@ -86,13 +65,12 @@ class Kernel:
         self._ready: Schedule = deque() if options.schedule is None else options.schedule
         self._awake = False
         """True iff `_drain` is scheduled on the loop."""
-        self._inbound: deque[tuple[Mailbox, Envelope[Any]]] = deque()
-        self._inbound_capacity = options.inbound_capacity
-        self._inbound_signalled = False
-        """True from the wake-up's order until its callback begins; see `_hand_over`."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._context = copy_context()
         self._context.run(enter, self)
+        self._inbound = Inbound(
+            self.loop, self._context, options.inbound_capacity, self._take, self._bounce
+        )
 
     # Actors.
 
@@ -195,7 +173,7 @@ class Kernel:
         if get_ident() == self._thread_id:
             self._accept(mailbox, envelope)
         else:
-            self._hand_over(mailbox, envelope)
+            self._inbound.put(mailbox, envelope)
 
     def _accept(self, mailbox: Mailbox, envelope: Envelope[Any]) -> None:
         if mailbox.stopped:
@@ -215,36 +193,11 @@ class Kernel:
                 self._awake = True
                 self.loop.call_soon(self._drain, context=self._context)
 
-    def _hand_over(self, mailbox: Mailbox, envelope: Envelope[Any]) -> None:
-        if len(self._inbound) >= self._inbound_capacity:
-            raise RuntimeBusy("the kernel's inbound queue", self._inbound_capacity)
-        self._inbound.append((mailbox, envelope))
-        # The flag falls before the queue is emptied. So whoever sees it raised has put
-        # its envelope there before the emptying, and no wake-up is lost.
-        if self._inbound_signalled:
-            return
-        self._inbound_signalled = True
+    def _take(self, mailbox: Mailbox, envelope: Envelope[Any]) -> None:
         try:
-            self.loop.call_soon_threadsafe(self._take_inbound, context=self._context)
-        except RuntimeError:  # the loop is closed
-            self._bounce_inbound()
-
-    def _take_inbound(self) -> None:
-        self._inbound_signalled = False
-        inbound = self._inbound
-        for _ in range(len(inbound)):
-            mailbox, envelope = inbound.popleft()
-            try:
-                self._accept(mailbox, envelope)
-            except RuntimeBusy:
-                self.dead_letters.add(repr(mailbox), envelope.message)
-        if inbound and not self._inbound_signalled:
-            self._inbound_signalled = True
-            self.loop.call_soon(self._take_inbound, context=self._context)
-
-    def _bounce_inbound(self) -> None:
-        while self._inbound:
-            self._bounce(*self._inbound.popleft())
+            self._accept(mailbox, envelope)
+        except RuntimeBusy:
+            self.dead_letters.add(repr(mailbox), envelope.message)
 
     def _bounce(self, mailbox: Mailbox, envelope: Envelope[Any]) -> None:
         if envelope.reply_to is None:
@@ -455,9 +408,9 @@ class Kernel:
     def close(self) -> None:
         """Stop every actor, newest first; cancel every task; take nothing more. Idempotent."""
         self.closed = True
-        self._take_inbound()
+        self._inbound.take()
         for mailbox in reversed(list(self._mailboxes.values())):
             self.stop_now(mailbox)
-        self._bounce_inbound()
+        self._inbound.bounce()
         for task in self._tasks:
             task.cancel()

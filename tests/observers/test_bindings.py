@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from callboard.domain.errors import InvalidValue
@@ -17,6 +18,11 @@ from callboard.observers import (
     StructlogObserver,
     ensure_observer,
 )
+
+
+@pytest.fixture(autouse=True)
+def _logs_are_heard():
+    structlog.reset_defaults()
 
 
 def event(kind="run_started", sequence=1, **payload):

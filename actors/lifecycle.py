@@ -1,0 +1,158 @@
+"""How a runtime begins and ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ..domain.commands import check_seconds
+from ..domain.errors import InvalidValue, RuntimeClosed, RuntimeStarted, WrongLoop
+from ..domain.policies import RestartPolicy
+from ..observers import ObserverBinding
+from ..store import MemoryStore
+from ..store.ports import Store
+from .agents import Agents
+from .control import SupervisorControl
+from .directory import Directory, LocalDirectory
+from .executors import Workers
+from .house import House
+from .reads import Reads
+from .wiring import Settings
+
+if TYPE_CHECKING:
+    from ..kernel import KernelOptions
+
+
+class Lifecycle(Reads):
+    """The part of `Runtime` that starts, drains and closes it."""
+
+    def __init__(
+        self,
+        agents: Mapping[str, Any] | None = None,
+        store: Store | None = None,
+        *,
+        restart: RestartPolicy | None = None,
+        abort_grace: float = 30.0,
+        drain_timeout: float = 30.0,
+        max_queued_runs: int = 1000,
+        passivate_after: float = 60.0,
+        settings: Settings | None = None,
+        kernel: KernelOptions | None = None,
+    ) -> None:
+        self._settings = settings or Settings(
+            abort_grace=abort_grace,
+            drain_timeout=drain_timeout,
+            max_queued_runs=max_queued_runs,
+            passivate_after=passivate_after,
+        )
+        if store is not None and not isinstance(store, Store):
+            raise InvalidValue("store", store, "give a store object, or None for memory")
+        self._store: Store = MemoryStore() if store is None else store
+        self._kernel_options = kernel
+        self._workers = Workers(self._settings.max_workers)
+        self._agents = Agents(restart or RestartPolicy(), self._workers)
+        self._agents.register_all(agents or {})
+        self._bindings: list[tuple[ObserverBinding, bool]] = []
+        self._directory: Directory | None = None
+        self._house: House | None = None
+        self._state = "not started"
+        self.supervisor = SupervisorControl(self._open_house, lambda: self.state)
+        """The supervision tree, and how to interfere with it."""
+
+    @property
+    def state(self) -> str:
+        """`not started`, `starting`, `running`, `draining`, `closed`, `failed`, `dead`."""
+        house = self._house
+        if house is None or self._state == "closed":
+            return self._state
+        if house.failure is not None:
+            return "failed"
+        if house.kernel.loop.is_closed():
+            return "dead"
+        return "draining" if house.registry.closing else self._state
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose(0.0 if error is not None else None)
+
+    async def start(self) -> None:
+        """Start on the running event loop, and take up what the store has in flight.
+
+        Raises:
+            RuntimeStarted: it was started before.
+            RuntimeClosed: it was closed; make a new one.
+
+        """
+        if self._state == "closed":
+            raise RuntimeClosed("closed", "make a new one")
+        if self._state != "not started":
+            raise RuntimeStarted
+        self._state = "starting"
+        try:
+            house = await House.open(
+                self._store, self._settings, self._agents, self._workers, self._kernel_options
+            )
+        except BaseException:
+            self._state = "not started"
+            raise
+        self._house, self._directory = house, LocalDirectory(house)
+        self._state = "running"
+        for binding, replay in self._bindings:
+            house.observe(binding, replay=replay)
+        await house.recover()
+
+    async def drain(self, timeout: float | None = None) -> tuple[str, ...]:
+        """Admit nothing more, let runs finish, then abort what remains.
+
+        Args:
+            timeout: seconds to let them finish; `None` takes `drain_timeout`.
+
+        Returns:
+            the ids of the runs that had to be aborted.
+
+        """
+        seconds = self._settings.drain_timeout if timeout is None else timeout
+        return await self._open_house().drain(check_seconds(seconds, "timeout"))
+
+    async def aclose(self, timeout: float | None = None) -> None:
+        """Drain, then end everything. Idempotent.
+
+        Args:
+            timeout: as for `drain`.
+
+        """
+        house, state = self._house, self.state
+        self._state = "closed"
+        if house is None or state not in ("running", "draining"):
+            return
+        seconds = self._settings.drain_timeout if timeout is None else timeout
+        try:
+            await house.drain(seconds)
+        finally:
+            await house.close()
+
+    def _open_house(self) -> House:
+        house, state = self._house, self.state
+        if house is None or state not in ("running", "draining"):
+            if house is not None and house.failure is not None:
+                raise house.closed_error()
+            if state == "dead":
+                raise RuntimeClosed("dead, its event loop has closed", "make a new one")
+            raise RuntimeClosed(state)
+        try:
+            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is not house.kernel.loop:
+            raise WrongLoop
+        return house

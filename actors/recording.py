@@ -1,0 +1,170 @@
+"""The recording half of a run's actor: what is stored, who is told, and how it ends."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ..domain.enums import StopReason
+from ..domain.errors import CallboardError, Fenced
+from ..kernel import LoopActor, LoopRef, handles
+from ..observers import Append, Committed, EndStream, Observed, Seal, Sealed
+from ..store.ports import Entry, Verdict
+from .book import Phase, RunBook
+from .messages import Announce, Lost, Release, RunSettled
+from .settlement import Ending, end_entry, error_text, last_frames
+
+if TYPE_CHECKING:
+    from .wiring import Wiring
+
+START, PROGRESS, END = "start", "progress", "end"
+"""What an entry given to the journal was about."""
+
+OVER = frozenset({Phase.SETTLING, Phase.SETTLED})
+"""Nothing changes a run's end any more."""
+
+
+class RecordingActor(LoopActor):
+    """Stores what happens to a run. Nothing goes on before it is stored.
+
+    Args:
+        wiring: whom to talk to.
+        thread: the actor of its thread.
+        book: the run.
+        awaited: required observers that have still to be told of its creation.
+
+    """
+
+    def __init__(self, wiring: Wiring, thread: LoopRef[Any], book: RunBook, awaited: int) -> None:
+        self._wiring = wiring
+        self._thread = thread
+        self.book = book
+        self._ledger = book.ledger
+        self._awaited = awaited
+        self._turn_pending = False
+        """It may go on, but required observers have still to be told."""
+        self._end_stored = False
+
+    def fails_on(self, error: Exception) -> bool:
+        """A defect while answering may leave the run half changed."""
+        return not isinstance(error, CallboardError)
+
+    def _go_on(self) -> None:
+        """Its start is stored, or its turn has come, and the required observers know."""
+        raise NotImplementedError
+
+    def _end(self, ending: Ending) -> None:
+        """Have the run end like this, as soon as no code of its agent executes."""
+        raise NotImplementedError
+
+    def _stop_timers(self) -> None:
+        """Its end begins."""
+        raise NotImplementedError
+
+    def _now(self) -> datetime:
+        return self.kernel.clock.now()
+
+    # Its end.
+
+    def _settle(self) -> None:
+        """Store the end. From here on nothing changes it."""
+        self.book.phase = Phase.SETTLING
+        self._stop_timers()
+        if self._ledger.request.resumable:
+            self._wiring.stream.send(Seal(self._ledger.request.run_id, self.actor_ref))
+        else:
+            self._commit_end(None)
+
+    @handles(Sealed, system=True)
+    def _sealed(self, message: Sealed) -> None:
+        self._commit_end(message.latest)
+
+    def _commit_end(self, latest: int | None) -> None:
+        book = self.book
+        if len(book.history) > 0:
+            self._ledger.completion_data = {
+                **self._ledger.completion_data,
+                "attempts": list(book.history),
+            }
+        book.settlement = end_entry(self._ledger, book.ending, self._now(), latest)
+        self._commit(book.settlement, END)
+
+    def _settled(self) -> None:
+        """The end is stored and the required observers know: tell the thread."""
+        self.book.phase = Phase.SETTLED
+        ledger = self._ledger
+        self._thread.send(
+            RunSettled(
+                ledger.request.run_id,
+                ledger.status,
+                "interrupts" in ledger.completion_data,
+                ledger.sequence,
+            )
+        )
+
+    @handles(Announce, system=True)
+    def _announce(self, _: Announce) -> None:
+        if self.book.phase is Phase.SETTLED:
+            self._settled()
+
+    @handles(Release, system=True)
+    def _release(self, _: Release) -> None:
+        book = self.book
+        self._wiring.stream.send(EndStream(self._ledger.request.run_id, last_frames(book.ending)))
+        if book.waiters:
+            result = self._ledger.result()
+            for waiter in book.waiters:
+                waiter.set(result)
+        for waiter in book.abort_waiters:
+            waiter.set(True)
+        self.kernel.kill(self.actor_ref)
+
+    # The journal and the observers.
+
+    def _commit(self, entry: Entry, about: str) -> None:
+        self._wiring.journal.send(Append(entry, self.actor_ref, about))
+
+    @handles(Committed, system=True)
+    def _committed(self, message: Committed) -> None:
+        verdict = message.outcome.verdict
+        resent = verdict is Verdict.STALE and self.book.crashes > 0
+        if verdict is not Verdict.APPLIED and not resent:
+            self._lost(message)
+            return
+        self._awaited += message.awaited
+        if message.tag == START:
+            self._turn_pending = True
+        elif message.tag == END:
+            self._end_stored = True
+        if not self._awaited:
+            self._observers_know()
+
+    @handles(Observed, system=True)
+    def _observed(self, message: Observed) -> None:
+        self._awaited = max(0, self._awaited - 1)
+        if message.error is not None and self.book.phase not in OVER:
+            error = error_text(message.error)
+            if self.book.ending is None:
+                self._end(Ending(error=error, reason=StopReason.OBSERVER_FAILED))
+        if not self._awaited:
+            self._observers_know()
+
+    def _observers_know(self) -> None:
+        """Nothing stored so far waits for an observer."""
+        if self._end_stored:
+            self._settled()
+        elif self._turn_pending:
+            self._turn_pending = False
+            self._go_on()
+
+    def _lost(self, message: Committed) -> None:
+        """Somebody else owns the run now: end this activation of it."""
+        book, request = self.book, self._ledger.request
+        if book.attempt is not None:
+            book.attempt.fence()
+        self._wiring.supervisor.send(Lost(request.thread_id))
+        error = Fenced(f"Run '{request.run_id}' is owned elsewhere ({message.outcome.verdict}).")
+        for waiter in (*book.waiters, *book.abort_waiters):
+            waiter.set_exception(error)
+        book.waiters, book.abort_waiters = [], []
+        self._settled()

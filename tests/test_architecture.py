@@ -1,0 +1,124 @@
+"""The rules of the house, held by reading the sources."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import callboard
+
+ROOT = Path(__file__).parent.parent
+LAYERS = {
+    "domain": set(),
+    "kernel": {"domain"},
+    "store": {"domain"},
+    "observers": {"domain", "kernel", "store"},
+    "actors": {"domain", "kernel", "store", "observers"},
+    "testing": {"domain", "kernel", "store", "observers", "actors"},
+    "cli": {"domain", "kernel", "store", "observers", "actors"},
+}
+FILES = sorted(p for folder in LAYERS for p in (ROOT / folder).rglob("*.py"))
+OUTSIDE = {
+    "sqlalchemy": ("store/",),
+    "aiosqlite": ("store/",),
+    "pykka": ("kernel/", "actors/", "observers/"),
+    "langgraph": ("actors/executors/langgraph", "cli/graphs.py"),
+    "langchain_core": ("actors/executors/langgraph", "cli/graphs.py"),
+    "prometheus_client": ("observers/prometheus.py",),
+}
+CLOCKS = {
+    ("time", "time"),
+    ("time", "monotonic"),
+    ("time", "sleep"),
+    ("uuid", "uuid4"),
+    ("random", "random"),
+    ("asyncio", "sleep"),
+    ("datetime", "now"),
+    ("datetime", "utcnow"),
+}
+
+
+def name(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree(path):
+    return ast.parse(path.read_text())
+
+
+def imported(path):
+    """(folder, module) of each import: the folder of ours, or "" and the module's name."""
+    depth = len(path.relative_to(ROOT).parts) - 1
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield "", alias.name.partition(".")[0]
+        elif isinstance(node, ast.ImportFrom):
+            if not node.level:
+                yield "", str(node.module).partition(".")[0]
+            elif node.level > depth:
+                yield str(node.module).partition(".")[0], str(node.module)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_imports_go_one_way(path):
+    folder = path.relative_to(ROOT).parts[0]
+
+    for other, module in imported(path):
+        if other:
+            assert other in LAYERS[folder], f"{name(path)} imports {module}"
+        assert module != "callboard", "inside the package imports are relative"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_libraries_stay_where_they_belong(path):
+    for other, module in imported(path):
+        if not other and module in OUTSIDE:
+            assert name(path).startswith(OUTSIDE[module]), f"{name(path)} imports {module}"
+
+
+def test_the_domain_stands_on_the_standard_library_alone():
+    for path in (ROOT / "domain").glob("*.py"):
+        for other, module in imported(path):
+            assert other or module in sys.stdlib_module_names, f"{name(path)}: {module}"
+
+
+@pytest.mark.parametrize("folder", ["actors", "observers", "domain", "store"])
+def test_time_and_chance_come_from_the_kernel_alone(folder):
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                assert (node.value.id, node.attr) not in CLOCKS, f"{name(path)}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_files_and_functions_stay_small(path):
+    assert len(path.read_text().splitlines()) <= 420, name(path)
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            doc = node.body[0] if ast.get_docstring(node) else None
+            lines = node.end_lineno - node.lineno + 1
+            lines -= doc.end_lineno - doc.lineno + 1 if doc else 0
+            assert lines <= 45, f"{name(path)}:{node.lineno} {node.name}"
+
+
+def test_the_front_door_is_sorted_and_leads_to_what_it_names():
+    names = callboard.__all__
+
+    assert names == sorted(names)
+    assert len(names) == len(set(names))
+    for each in names:
+        assert getattr(callboard, each) is not None
+
+
+def test_importing_callboard_loads_no_extra():
+    import subprocess
+
+    code = "import callboard, sys; print([m for m in ('langgraph', 'langchain_core', "
+    code += "'prometheus_client') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert done.stdout.strip() == "[]"
