@@ -75,10 +75,10 @@ async def _revive(wiring: Wiring, thread: LoopActor, run: RunSnapshot, fence: Fe
             fence,
             run.request.resumable,
             _sequence(frames),
-            on_leave=ref if leaves else None,
+            book.metadata(),
+            ref if leaves else None,
         )
     )
-    book.writer.write("metadata", book.metadata())
     return Member(ref, book, thread.kernel.now() + _delay(wiring, run))
 
 

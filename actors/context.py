@@ -194,12 +194,13 @@ class RunContext:
             AttemptFenced: the attempt is over.
 
         """
-        if not isinstance(event, str) or not event.strip() or event in RESERVED:
+        if event in RESERVED or not isinstance(event, str) or not event.strip():
             raise InvalidValue(
                 "event", event, f"give a name that is none of {', '.join(sorted(RESERVED))}"
             )
         copied = plain(data, "data")
-        self._check_open()
+        if self._gate.closed:
+            raise AttemptFenced(self._request.run_id)
         self._writer.write(event, copied)
         return copied
 

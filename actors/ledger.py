@@ -298,7 +298,7 @@ def lifecycle_event(
         thread_id,
         run_id,
         EventCategory.LIFECYCLE,
-        kind.value,
+        str(kind),
         payload,
         at,
         sequence,

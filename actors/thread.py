@@ -146,10 +146,10 @@ class ThreadActor(AdmittingActor):
                 request.thread_id,
                 ledger.fence,
                 request.resumable,
+                metadata=book.metadata(),
                 on_leave=ref if leaves else None,
             )
         )
-        book.writer.write("metadata", book.metadata())
         return Member(ref, book, self.kernel.now() + request.after_seconds)
 
     @handles(Observed, system=True)

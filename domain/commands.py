@@ -12,13 +12,18 @@ from .enums import CancelAction, DisconnectMode, MultitaskStrategy, RunScope
 from .errors import InvalidValue, UnsupportedStrategyError
 from .identifiers import AssistantId, RunId, ThreadId, UserId
 from .payload import JSON, plain
+from .records import quick
 
 NodeNames: TypeAlias = tuple[str, ...] | Literal["*"]
 """Nodes of a graph by name, or `"*"` for all of them."""
 
 E = TypeVar("E", bound=StrEnum)
 
+_LONGEST_FRAME_ID = 18
+"""Digits; more frames than that no run has."""
 
+
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateRunCommand:
     """Start a run of `assistant_id` on `thread_id`.
@@ -61,7 +66,7 @@ class CreateRunCommand:
     follow_up_to_run_id: RunId | None = None
 
     def __post_init__(self) -> None:
-        """Check and copy every argument."""
+        """Check and copy every argument; what has its default needs neither."""
         put = object.__setattr__
         put(self, "run_id", RunId(self.run_id))
         put(self, "thread_id", ThreadId(self.thread_id))
@@ -70,26 +75,41 @@ class CreateRunCommand:
             put(self, "user_id", UserId(self.user_id))
         if self.follow_up_to_run_id is not None:
             put(self, "follow_up_to_run_id", RunId(self.follow_up_to_run_id))
-        put(self, "multitask_strategy", _strategy(self.multitask_strategy))
-        put(self, "scope", choice(RunScope, self.scope, "scope"))
-        put(self, "on_disconnect", choice(DisconnectMode, self.on_disconnect, "on_disconnect"))
+        if self.idempotency_key is not None:
+            _check_text(self.idempotency_key, "idempotency_key")
         _check_durations(self.after_seconds, self.timeout)
-        if self.idempotency_key is not None and not _is_text(self.idempotency_key):
-            raise InvalidValue("idempotency_key", self.idempotency_key, "give a non-empty string")
+        check_flag(self.resumable, "resumable")
+        self._read_choices()
         self._copy_payloads()
+
+    def _read_choices(self) -> None:
+        put = object.__setattr__
+        if type(self.multitask_strategy) is not MultitaskStrategy:
+            put(self, "multitask_strategy", _strategy(self.multitask_strategy))
+        if type(self.scope) is not RunScope:
+            put(self, "scope", choice(RunScope, self.scope, "scope"))
+        if type(self.on_disconnect) is not DisconnectMode:
+            put(self, "on_disconnect", choice(DisconnectMode, self.on_disconnect, "on_disconnect"))
 
     def _copy_payloads(self) -> None:
         put = object.__setattr__
-        for name in ("input", "command"):
-            value = getattr(self, name)
-            if value is not None:
-                put(self, name, plain(value, name))
-        for name in ("metadata", "config", "context"):
-            put(self, name, _object(getattr(self, name), name))
-        put(self, "stream_mode", _words(self.stream_mode, "stream_mode"))
-        for name in ("interrupt_before", "interrupt_after"):
-            value = getattr(self, name)
-            put(self, name, value if value == "*" else _words(value, name))
+        if self.input is not None:
+            put(self, "input", plain(self.input, "input"))
+        if self.command is not None:
+            put(self, "command", plain(self.command, "command"))
+        for name, value in (
+            ("metadata", self.metadata),
+            ("config", self.config),
+            ("context", self.context),
+        ):
+            if type(value) is not dict or value:
+                put(self, name, _object(value, name))
+        if self.stream_mode != ():
+            put(self, "stream_mode", _words(self.stream_mode, "stream_mode"))
+        if self.interrupt_before != ():
+            put(self, "interrupt_before", _nodes(self.interrupt_before, "interrupt_before"))
+        if self.interrupt_after != ():
+            put(self, "interrupt_after", _nodes(self.interrupt_after, "interrupt_after"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +127,7 @@ class CancelRunCommand:
         put = object.__setattr__
         put(self, "run_id", RunId(self.run_id))
         put(self, "action", choice(CancelAction, self.action, "action"))
+        check_flag(self.wait, "wait")
         if self.user_id is not None:
             put(self, "user_id", UserId(self.user_id))
 
@@ -136,7 +157,7 @@ class JoinRunStreamCommand:
         if self.last_event_id in (None, "", "-1"):
             return 0
         text = str(self.last_event_id)
-        if not (text.isascii() and text.isdigit()):
+        if not (text.isascii() and text.isdigit()) or len(text) > _LONGEST_FRAME_ID:
             raise InvalidValue("last_event_id", text, "give the id of a frame of this run")
         return int(text)
 
@@ -169,6 +190,28 @@ def check_seconds(value: object, field_name: str) -> float:
     return float(value)
 
 
+def check_flag(value: object, field_name: str) -> None:
+    """Check that `value` is a truth value.
+
+    Raises:
+        InvalidValue: it is something else.
+
+    """
+    if value is not False and value is not True:
+        raise InvalidValue(field_name, value, "give True or False")
+
+
+def check_count(value: object, field_name: str, remedy: str = "count from 0 upwards") -> None:
+    """Check that `value` is a whole number from 0 upwards.
+
+    Raises:
+        InvalidValue: it is no integer, or negative.
+
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidValue(field_name, value, remedy)
+
+
 def _strategy(value: object) -> MultitaskStrategy:
     try:
         return MultitaskStrategy(value)  # type: ignore[arg-type]
@@ -180,9 +223,15 @@ def _strategy(value: object) -> MultitaskStrategy:
 
 
 def _check_durations(after_seconds: object, timeout: object) -> None:
-    check_seconds(after_seconds, "after_seconds")
+    if after_seconds != 0.0 or type(after_seconds) is not float:
+        check_seconds(after_seconds, "after_seconds")
     if timeout is not None and check_seconds(timeout, "timeout") == 0:
         raise InvalidValue("timeout", timeout, "give more than 0 seconds, or None for ever")
+
+
+def _check_text(value: object, name: str) -> None:
+    if not _is_text(value):
+        raise InvalidValue(name, value, "give a non-empty string")
 
 
 def _is_text(value: object) -> bool:
@@ -203,3 +252,7 @@ def _words(value: object, name: str) -> tuple[str, ...]:
     if not isinstance(words, tuple | list) or not all(_is_text(word) for word in words):
         raise InvalidValue(name, value, "give a name or a list of names")
     return tuple(words)
+
+
+def _nodes(value: object, name: str) -> NodeNames:
+    return "*" if value == "*" else _words(value, name)

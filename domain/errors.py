@@ -8,6 +8,9 @@ and pickle.
 
 from __future__ import annotations
 
+_LONGEST_VALUE = 200
+"""Characters of a refused value that a message shows."""
+
 
 class CallboardError(Exception):
     """Base of every error that callboard raises."""
@@ -38,17 +41,26 @@ class InvalidValue(CallboardError, ValueError):
         self.field, self.value, self.remedy = field, value, remedy
 
     def _message(self) -> str:
-        return f"{self.field} is {self.value!r}: {self.remedy}."
+        return f"{self.field} is {_shown(self.value)}: {self.remedy}."
 
 
 class InvalidIdentifier(InvalidValue):
-    """An identifier is blank, not a string, or not printable."""
+    """An identifier is blank, not a string, or not printable.
+
+    Args:
+        field: the argument's name.
+        value: what was given.
+        fault: what is wrong with it, after "which".
+
+    """
+
+    def __init__(self, field: str, value: object, fault: str) -> None:
+        super().__init__(field, value, "give a non-empty printable string")
+        self.fault = fault
+        self.args = (field, value, fault)
 
     def _message(self) -> str:
-        return (
-            f"{self.field} is {self.value!r}, which {self.remedy}: "
-            "give a non-empty printable string."
-        )
+        return f"{self.field} is {_shown(self.value)}, which {self.fault}: {self.remedy}."
 
 
 class UnserialisablePayload(InvalidValue, TypeError):
@@ -91,7 +103,7 @@ class InvalidRunTransition(Conflict):
     def _message(self) -> str:
         return (
             f"Cannot transition run from '{self.current!s}' to '{self.target!s}'; "
-            "it keeps its status."
+            "it keeps its status: read that again before moving it."
         )
 
 
@@ -369,3 +381,8 @@ class AttemptFenced(Fenced):
             f"This attempt at run '{self.run_id}' is over, nothing it writes is kept: "
             "return from the agent."
         )
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"

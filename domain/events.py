@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from .enums import CancelAction, LifecycleEventType, RunStatus
 from .payload import JSON
+from .records import quick
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class RunCancelled:
 RunEvent: TypeAlias = RunCreated | RunStarted | RunCompleted | RunFailed | RunCancelled
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLifecycleEvent:
     """A durable fact about a run, as observers see it.

@@ -72,14 +72,15 @@ class EventSeq:
     """The place of a stored event in its thread; 0 is before the first.
 
     Raises:
-        InvalidValue: the value is negative.
+        InvalidValue: the value is no integer, or negative.
 
     """
 
     value: int
 
     def __post_init__(self) -> None:
-        if self.value < 0:
+        """Check the value."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < 0:
             raise InvalidValue("seq", self.value, "count from 0 upwards")
 
     def next(self) -> EventSeq:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .commands import check_seconds
+from .commands import check_count, check_seconds
 from .enums import CancelAction, MultitaskDecision, MultitaskStrategy
 from .errors import InvalidValue, UnsupportedStrategyError
 
@@ -104,14 +104,19 @@ class RestartPolicy:
     on_orphan: Literal["fail", "restart"] = "fail"
 
     def __post_init__(self) -> None:
-        if self.max_restarts < 0:
-            raise InvalidValue("max_restarts", self.max_restarts, "give 0 or more")
-        for name in ("within", "backoff", "max_backoff"):
+        """Check every number."""
+        check_count(self.max_restarts, "max_restarts", "give 0 or more")
+        for name in ("within", "backoff", "max_backoff", "jitter"):
             check_seconds(getattr(self, name), name)
-        if not 0 <= self.jitter <= 1:
+        if self.jitter > 1:
             raise InvalidValue("jitter", self.jitter, "give a share from 0 to 1")
         if self.on_orphan not in ("fail", "restart"):
             raise InvalidValue("on_orphan", self.on_orphan, "choose 'fail' or 'restart'")
+        kinds = self.restart_on
+        if not isinstance(kinds, tuple) or not all(
+            isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds
+        ):
+            raise InvalidValue("restart_on", kinds, "give a tuple of exception types")
 
     def covers(self, error: BaseException) -> bool:
         """Whether `error` is of a kind that is tried again."""
@@ -129,7 +134,7 @@ class RestartPolicy:
         return recent < self.max_restarts
 
     def delay(self, restart: int, chance: float) -> float:
-        """Seconds to wait before a restart.
+        """Seconds to wait before a restart: never more than `max_backoff`.
 
         Args:
             restart: which one, from 1.
@@ -137,4 +142,4 @@ class RestartPolicy:
 
         """
         wait = min(self.max_backoff, self.backoff * 2.0 ** min(restart - 1, 60))
-        return float(wait * (1 + self.jitter * (2 * chance - 1)))
+        return min(self.max_backoff, wait * (1 + self.jitter * (2 * chance - 1)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .commands import choice
+from .commands import check_count, choice
 from .enums import RunStatus
 from .errors import InvalidValue
 from .identifiers import RunId, ThreadId, UserId
@@ -46,8 +46,7 @@ class ListRunsQuery:
             object.__setattr__(self, "status", choice(RunStatus, self.status, "status"))
         _own_user(self)
         check_page(self.limit)
-        if self.offset < 0:
-            raise InvalidValue("offset", self.offset, "count from 0 upwards")
+        check_count(self.offset, "offset")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +73,8 @@ class ListRunMessagesQuery:
         check_page(self.limit)
         for name in ("before_seq", "after_seq"):
             value = getattr(self, name)
-            if value is not None and value < 0:
-                raise InvalidValue(name, value, "give a seq, 0 or more")
+            if value is not None:
+                check_count(value, name, "give a seq, 0 or more")
         if self.before_seq is not None and self.after_seq is not None:
             raise InvalidValue(
                 "after_seq", self.after_seq, "give before_seq or after_seq, not both"
@@ -86,10 +85,10 @@ def check_page(limit: int) -> None:
     """Check the size of a page.
 
     Raises:
-        InvalidValue: `limit` is not between 1 and `MAX_PAGE`.
+        InvalidValue: `limit` is no integer between 1 and `MAX_PAGE`.
 
     """
-    if not 1 <= limit <= MAX_PAGE:
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_PAGE:
         raise InvalidValue("limit", limit, f"give a number from 1 to {MAX_PAGE}")
 
 

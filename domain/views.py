@@ -9,8 +9,10 @@ from datetime import datetime
 from .commands import CreateRunCommand
 from .enums import CancelAction, EventCategory, RunStatus, StopReason
 from .payload import JSON
+from .records import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One stream item.
@@ -39,6 +41,7 @@ class FramePage:
     end: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunUsage:
     """What a run spent, as far as its agent told."""
@@ -59,6 +62,7 @@ class RunUsage:
 NO_USAGE = RunUsage()
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSnapshot:
     """A run as it is recorded at one moment."""
@@ -116,6 +120,7 @@ class RunSnapshot:
         return "interrupts" in self.completion_data
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """How a run ended."""
@@ -163,6 +168,7 @@ class RunStreamHandle:
         return self.run.thread_id
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRunEvent:
     """One entry of the event log."""
@@ -183,6 +189,7 @@ class StoredRunEvent:
     metadata: Mapping[str, JSON] = field(default_factory=dict)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunMessageView:
     """One message of a conversation."""

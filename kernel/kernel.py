@@ -18,17 +18,16 @@ from typing import Any, TypeVar
 
 import pykka
 import structlog
-from pykka.messages import _ActorStop
 
 from ..domain.errors import RuntimeBusy
 from .actor import LoopActor
 from .ambient import enter
 from .clock import Clock, Entropy, WallClock
-from .dead_letters import DeadLetters
+from .ends import Ends
 from .future import LoopFuture
 from .inbound import Inbound
 from .mailbox import Envelope, Mailbox
-from .messages import Begin, Crashed, Terminated
+from .messages import Begin, Terminated
 from .options import KernelOptions
 from .ref import LoopRef
 from .schedule import Schedule
@@ -39,7 +38,7 @@ T = TypeVar("T")
 _log = structlog.get_logger("callboard.kernel")
 
 
-class Kernel:
+class Kernel(Ends):
     """Hosts actors on the event loop it is made on.
 
     Args:
@@ -55,12 +54,10 @@ class Kernel:
         self.loop = asyncio.get_running_loop()
         self.clock: Clock = options.clock or WallClock()
         self.entropy = options.entropy or Entropy()
-        self.dead_letters = DeadLetters()
-        self.closed = False
+        super().__init__()
         self._thread_id = get_ident()
         self._throughput = options.throughput
         self._turn_time = options.turn
-        self._mailboxes: dict[int, Mailbox] = {}
         self._born = 0
         self._ready: Schedule = deque() if options.schedule is None else options.schedule
         self._awake = False
@@ -179,19 +176,33 @@ class Kernel:
         if mailbox.stopped:
             self._bounce(mailbox, envelope)
             return
-        try:
-            may_run = mailbox.enqueue(envelope)
-        except RuntimeBusy as busy:
-            if envelope.reply_to is None:
-                raise
-            envelope.reply_to.set_exception(busy)  # type: ignore[arg-type]
-            return
-        if may_run and not mailbox.scheduled and not mailbox.suspended:
+        if type(envelope.message) in mailbox.actor_class.system_messages:
+            if mailbox.system is None:
+                mailbox.system = deque()
+            mailbox.system.append(envelope)
+        else:
+            data = mailbox.data
+            if data is None:
+                mailbox.data = data = deque()
+            elif len(data) >= mailbox.capacity:
+                self._refuse(mailbox, envelope)
+                return
+            data.append(envelope)
+            if mailbox.held:
+                return
+        if not mailbox.scheduled and not mailbox.suspended:
             mailbox.scheduled = True
             self._ready.append(mailbox)
             if not self._awake:
                 self._awake = True
                 self.loop.call_soon(self._drain, context=self._context)
+
+    @staticmethod
+    def _refuse(mailbox: Mailbox, envelope: Envelope[Any]) -> None:
+        busy = RuntimeBusy(repr(mailbox), mailbox.capacity)
+        if envelope.reply_to is None:
+            raise busy
+        envelope.reply_to.set_exception(busy)  # type: ignore[arg-type]
 
     def _take(self, mailbox: Mailbox, envelope: Envelope[Any]) -> None:
         try:
@@ -199,66 +210,68 @@ class Kernel:
         except RuntimeBusy:
             self.dead_letters.add(repr(mailbox), envelope.message)
 
-    def _bounce(self, mailbox: Mailbox, envelope: Envelope[Any]) -> None:
-        if envelope.reply_to is None:
-            self.dead_letters.add(repr(mailbox), envelope.message)
-        elif isinstance(envelope.message, _ActorStop) and mailbox.held:
-            envelope.reply_to.set(None)
-        else:
-            error = pykka.ActorDeadError(f"{mailbox} stopped before handling the message")
-            envelope.reply_to.set_exception(error)  # type: ignore[arg-type]
-
     # Turns.
 
     def _drain(self) -> None:
         self._awake = False
         ready, time = self._ready, self.loop.time
         deadline = time() + self._turn_time
+        turns = 0
         while ready:
             self._turn(ready.popleft())
-            if time() >= deadline:
+            turns += 1
+            if not turns & 7 and time() >= deadline:
                 break
         if ready and not self._awake:
             self._awake = True
             self.loop.call_soon(self._drain, context=self._context)
 
-    def _turn(self, mailbox: Mailbox) -> None:
+    def _turn(self, mailbox: Mailbox) -> None:  # noqa: C901, PLR0912 - each call saved counts
+        """Let an actor handle some messages. The hot path: it calls as little as it can."""
         actor = mailbox.actor
         if actor is None or mailbox.suspended:
             mailbox.scheduled = False
             return
+        handlers = actor.handlers
         for _ in range(self._throughput):
-            envelope = mailbox.next_envelope()
-            if envelope is None:
+            if mailbox.system:
+                envelope = mailbox.system.popleft()
+            elif mailbox.data and not mailbox.held:
+                envelope = mailbox.data.popleft()
+            else:
                 break
-            self._handle(mailbox, actor, envelope)
+            actor._envelope = envelope
+            try:
+                handler = handlers.get(type(envelope.message))
+                if handler is None:
+                    answer = actor._handle_receive(envelope.message)
+                else:
+                    answer = handler(actor, envelope.message)
+            except BaseException as error:  # noqa: BLE001 - the actor's boundary
+                self._raised(mailbox, envelope, error)
+            else:
+                if type(answer) is CoroutineType:
+                    self._handle_async(mailbox, envelope, answer)
+                elif envelope.reply_to is not None:
+                    envelope.reply_to.set(answer)
             if mailbox.stopped or mailbox.suspended:
                 mailbox.scheduled = False
                 return
+        actor._envelope = None
         if actor.batches:
             self._end_turn(mailbox, actor)
         mailbox.scheduled = False
-        if mailbox.ready():
+        if mailbox.system or mailbox.data:
             self.reschedule(mailbox)
         else:
-            mailbox.shrink()
+            mailbox.system = mailbox.data = None
 
-    def _handle(self, mailbox: Mailbox, actor: LoopActor, envelope: Envelope[Any]) -> None:
-        actor._envelope = envelope
-        try:
-            answer = actor._handle_receive(envelope.message)
-        except Exception as error:  # noqa: BLE001 - the actor's boundary
-            actor._envelope = None
+    def _raised(self, mailbox: Mailbox, envelope: Envelope[Any], error: BaseException) -> None:
+        if isinstance(error, Exception):
             self._failed(mailbox, envelope, error)
-            return
-        except BaseException as error:
+        else:
             self.stop_now(mailbox, error)
-            raise
-        actor._envelope = None
-        if type(answer) is CoroutineType:
-            self._handle_async(mailbox, envelope, answer)
-        elif envelope.reply_to is not None:
-            envelope.reply_to.set(answer)
+            raise error
 
     def _end_turn(self, mailbox: Mailbox, actor: LoopActor) -> None:
         try:
@@ -314,62 +327,6 @@ class Kernel:
         mailbox.held = mailbox.task is not None
         self.reschedule(mailbox)
 
-    # Ends.
-
-    def _failed(self, mailbox: Mailbox, envelope: Envelope[Any], error: Exception) -> None:
-        actor = mailbox.actor
-        if envelope.reply_to is not None:
-            envelope.reply_to.set_exception(error)  # type: ignore[arg-type]
-            if actor is None or not actor.fails_on(error):
-                return
-        self._crash(mailbox, error)
-
-    def _crash(self, mailbox: Mailbox, error: Exception) -> None:
-        actor = mailbox.actor
-        _log.error("actor_failed", actor=repr(mailbox), error=repr(error), exc_info=error)
-        if actor is not None:
-            try:
-                actor.on_failure(type(error), error, error.__traceback__)
-            except Exception as second:  # noqa: BLE001 - a failing hook must not hide the failure
-                _log.error("on_failure_failed", actor=repr(mailbox), exc_info=second)
-        parent = mailbox.parent
-        if not mailbox.actor_class.supervised or parent is None or parent.stopped:
-            self.stop_now(mailbox, error)
-            return
-        mailbox.suspended = True
-        self.post(parent, Envelope(Crashed(LoopRef(mailbox), error)))
-
-    def stop_now(self, mailbox: Mailbox, cause: BaseException | None = None) -> None:
-        """Stop an actor; answer everybody who waits for it; tell who watches it."""
-        if mailbox.stopped:
-            return
-        mailbox.stopped = True
-        actor, mailbox.actor = mailbox.actor, None
-        if cause is None and actor is not None:
-            try:
-                actor.on_stop()
-            except Exception as error:  # noqa: BLE001 - it stops all the same
-                _log.error("on_stop_failed", actor=repr(mailbox), exc_info=error)
-        if mailbox.task is not None:
-            mailbox.task.cancel()
-        self._mailboxes.pop(mailbox.number, None)
-        mailbox.held = True  # an actor stop that waited is a success, not a dead letter
-        mailbox.answer_owed(pykka.ActorDeadError(f"{mailbox} stopped"))
-        for lane in (mailbox.system, mailbox.data):
-            while lane:
-                self._bounce(mailbox, lane.popleft())
-        mailbox.system = mailbox.data = None
-        self._tell_watchers(mailbox, cause)
-
-    def _tell_watchers(self, mailbox: Mailbox, cause: BaseException | None) -> None:
-        watchers, mailbox.watchers = mailbox.watchers or [], None
-        parent, mailbox.parent = mailbox.parent, None
-        if parent is not None and parent not in watchers:
-            watchers.append(parent)
-        for watcher in () if self.closed else watchers:
-            if not watcher.stopped and Terminated in watcher.actor_class.handlers:
-                self.post(watcher, Envelope(Terminated(LoopRef(mailbox), cause)))
-
     # Time and tasks.
 
     def after(self, delay: float, ref: LoopRef[Any], message: Any) -> asyncio.TimerHandle:
@@ -394,10 +351,14 @@ class Kernel:
             name: the task's name.
 
         """
-        task = self._context.copy().run(self.loop.create_task, work, name=name)
+        task = self.loop.create_task(work, name=name, context=self._context.copy())
+
+        def ended(task: asyncio.Task[T]) -> None:
+            self._tasks.discard(task)
+            done(task)
+
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard, context=self._context)
-        task.add_done_callback(done, context=self._context)
+        task.add_done_callback(ended, context=self._context)
         return task
 
     @property

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from pykka._envelope import Envelope
 
-from ..domain.errors import RuntimeBusy
-
 if TYPE_CHECKING:
     import asyncio
 
@@ -125,47 +123,9 @@ class Mailbox:
     def __len__(self) -> int:
         return len(self.system or ()) + len(self.data or ())
 
-    def enqueue(self, envelope: Envelope[Any]) -> bool:
-        """Put an envelope into its lane.
-
-        Returns:
-            whether the actor now has something it may do.
-
-        Raises:
-            RuntimeBusy: the data lane is full; nothing was taken.
-
-        """
-        if type(envelope.message) in self.actor_class.system_messages:
-            if self.system is None:
-                self.system = deque()
-            self.system.append(envelope)
-            return True
-        data = self.data
-        if data is None:
-            self.data = data = deque()
-        elif len(data) >= self.capacity:
-            raise RuntimeBusy(repr(self), self.capacity)
-        data.append(envelope)
-        return not self.held
-
-    def next_envelope(self) -> Envelope[Any] | None:
-        """What the actor may handle now; `None` when there is nothing."""
-        if self.system:
-            return self.system.popleft()
-        if self.data and not self.held:
-            return self.data.popleft()
-        return None
-
     def ready(self) -> bool:
         """Whether the actor may handle something now."""
         return bool(self.system) or (bool(self.data) and not self.held)
-
-    def shrink(self) -> None:
-        """Give up empty lanes."""
-        if not self.data:
-            self.data = None
-        if not self.system:
-            self.system = None
 
     def owe(self, future: LoopFuture[Any]) -> None:
         """Note that the actor will answer `future` later."""

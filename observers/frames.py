@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from threading import Condition
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -144,16 +145,18 @@ class FrameBuffer:
             self.latest += count
             self.earliest = self.latest + 1
 
-    def append(self, event: str, data: JSON) -> Frame:
-        """Number a frame and keep it."""
-        self.latest += 1
-        frame = Frame(str(self.latest), event, data)
-        self._frames.append(frame)
+    def extend(self, frames: Iterable[tuple[str, JSON]]) -> None:
+        """Number frames and keep them."""
+        following = self.latest + 1
+        self._frames += [
+            Frame(str(number), event, data)
+            for number, (event, data) in enumerate(frames, following)
+        ]
+        self.latest = self.earliest + len(self._frames) - 1
         if len(self._frames) >= 2 * self._limit:
-            # Every `limit` frames, so that trimming costs nothing per frame.
+            # Not at each frame, so that trimming costs nothing per frame.
             del self._frames[: -self._limit]
             self.earliest = self.latest - self._limit + 1
-        return frame
 
     def page(self, after: int, limit: int) -> FramePage | None:
         """Up to `limit` frames that follow `after`; `None` if the first of them is gone."""

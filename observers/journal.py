@@ -214,17 +214,23 @@ class JournalActor(LoopActor):
         awaited = sum(self._observers.values())
         deliveries: list[Delivery] = []
         for append, outcome in zip(group, outcomes, strict=True):
-            events = [e for e in outcome.events if e.category is EventCategory.LIFECYCLE]
-            if outcome.events:
-                self._head = outcome.events[-1].position
+            self._head = max(self._head, outcome.position)
+            told = self._deliveries(append, outcome) if self._observers else []
+            deliveries += told
             if append.origin is not None:
-                append.origin.send(Committed(append.tag, outcome, awaited * len(events)))
+                append.origin.send(Committed(append.tag, outcome, awaited * len(told)))
             elif outcome.verdict is not Verdict.APPLIED:
                 _log.warning("entry_not_applied", outcome=outcome, tag=append.tag)
-            if self._observers:
-                deliveries += [Delivery(event, append.origin, append.tag) for event in events]
         if deliveries:
             self._deliver(Deliver(tuple(deliveries)))
+
+    @staticmethod
+    def _deliveries(append: Append, outcome: Outcome) -> list[Delivery]:
+        return [
+            Delivery(event, append.origin, append.tag)
+            for event in outcome.events
+            if event.category is EventCategory.LIFECYCLE
+        ]
 
     def _deliver(self, message: Deliver) -> None:
         for observer in tuple(self._observers):

@@ -35,6 +35,7 @@ class OpenStream(NamedTuple):
         fence: for the frames that go to the log.
         resumable: they go to the log before anybody sees them.
         first: how many frames it had before this process.
+        metadata: the first frame; `None` for none.
         on_leave: gets `ConsumersLeft` when the last consumer detaches; `None` wants not.
 
     """
@@ -44,6 +45,7 @@ class OpenStream(NamedTuple):
     fence: Fence
     resumable: bool = False
     first: int = 0
+    metadata: JSON = None
     on_leave: LoopRef[Any] | None = None
 
 
@@ -178,7 +180,15 @@ class StreamActor(LoopActor):
     @handles(OpenStream)
     def _open(self, message: OpenStream) -> None:
         if message.run_id not in self._streams:
-            self._streams[message.run_id] = _Stream(message, self._buffer_frames)
+            stream = self._streams[message.run_id] = _Stream(message, self._buffer_frames)
+            if message.metadata is not None:
+                self._add(stream, [("metadata", message.metadata)])
+
+    def _add(self, stream: _Stream, frames: list[tuple[str, JSON]]) -> None:
+        if stream.opened.resumable:
+            self._store(stream, frames)
+        else:
+            self._extend(stream, frames)
 
     @handles(Publish)
     def _publish(self, message: Publish) -> None:
@@ -186,20 +196,15 @@ class StreamActor(LoopActor):
         stream = self._streams.get(message.writer.run_id)
         if stream is None or stream.buffer.ended:
             return
-        if message.writer.resumable:
-            self._store(stream, frames)
-            return
         stream.buffer.skip(dropped)
-        self._extend(stream, frames)
+        self._add(stream, frames)
 
     @handles(Sync)
     def _sync(self, _: Sync) -> None:
         """Answering is all: earlier messages have been handled."""
 
     def _extend(self, stream: _Stream, frames: Iterable[tuple[str, JSON]]) -> None:
-        append = stream.buffer.append
-        for event, data in frames:
-            append(event, data)
+        stream.buffer.extend(frames)
         if stream.readers:
             self._serve(stream)
 
@@ -261,8 +266,7 @@ class StreamActor(LoopActor):
         stream = self._streams.get(message.run_id)
         if stream is None or stream.buffer.ended:
             return
-        for event, data in message.frames:
-            stream.buffer.append(event, data)
+        stream.buffer.extend(message.frames)
         stream.buffer.ended = True
         self._serve(stream)
         self._ended[message.run_id] = self.kernel.now()

@@ -93,8 +93,10 @@ class Outcome(NamedTuple):
     """The store's answer to one entry."""
 
     verdict: Verdict
-    events: tuple[StoredRunEvent, ...] = ()
+    events: Sequence[StoredRunEvent] = ()
     """The entry's events as stored, in order. With `APPLIED` only."""
+    position: int = 0
+    """The place of the last of them in the log; 0 without events."""
     error: str | None = None
     """With `FAILED`: why."""
 

@@ -68,7 +68,8 @@ class MemoryStore:
             self._erase(entry.erase_thread)
         if not entry.events:
             return APPLIED
-        return Outcome(Verdict.APPLIED, tuple(self._events.store(entry.events)))
+        stored = self._events.store(entry.events)
+        return Outcome(Verdict.APPLIED, stored, stored.position)
 
     def _erase(self, thread_id: str) -> None:
         self._runs.remove_thread(thread_id)

@@ -1,0 +1,1 @@
+"""Benchmarks: a small file per claim, its peer beside it."""

@@ -1,0 +1,175 @@
+"""The events in memory, with their indexes."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterator, Sequence
+from heapq import merge
+from operator import attrgetter
+
+from ...domain.enums import EventCategory
+from ...domain.views import StoredRunEvent
+from ..ports import NewEvent
+from .shelf import Shelf
+
+_by_position = attrgetter("position")
+_by_sequence = attrgetter("sequence")
+
+
+class RunEvents:
+    """The events of one run, ascending by `seq`; its frames by their own number."""
+
+    __slots__ = ("all", "frames", "messages", "thread")
+
+    def __init__(self, thread: ThreadEvents) -> None:
+        self.thread = thread
+        self.all: list[StoredRunEvent] = []
+        self.messages: list[StoredRunEvent] = []
+        self.frames: list[StoredRunEvent] = []
+
+    def add_frame(self, event: StoredRunEvent) -> None:
+        """Put a frame where its number belongs: at the end, but for a stray one."""
+        if self.frames and (event.sequence or 0) < (self.frames[-1].sequence or 0):
+            insort(self.frames, event, key=_by_sequence)
+        else:
+            self.frames.append(event)
+
+
+class ThreadEvents:
+    """What is known of a thread while it has an event."""
+
+    __slots__ = ("messages", "runs", "seq", "thread_id")
+
+    def __init__(self, thread_id: str, seq: int) -> None:
+        self.thread_id = thread_id
+        self.seq = seq
+        """The last one given."""
+        self.messages = Shelf()
+        self.runs: dict[str, RunEvents] = {}
+
+
+class EventTable:
+    """Events by id, position, thread and run.
+
+    A thread whose last event is deleted is forgotten, and the highest `seq` any such
+    thread had becomes the floor that new threads count from: one number for all of them.
+    So a thread that comes back goes on above what its readers have seen; in exchange, a
+    new thread may not begin at 1.
+    """
+
+    def __init__(self) -> None:
+        self._ids: dict[str, StoredRunEvent] = {}
+        self._log = {category: Shelf() for category in EventCategory}
+        self._threads: dict[str, ThreadEvents] = {}
+        self._runs: dict[str, RunEvents] = {}
+        self._floor = 0
+        self.position = 0
+        """The last one given."""
+
+    def append(self, events: Sequence[NewEvent]) -> tuple[StoredRunEvent, ...]:
+        """Append. An event id that is there already changes nothing."""
+        return tuple([self._ids.get(event[0]) or self._append(event) for event in events])
+
+    def _append(self, event: NewEvent) -> StoredRunEvent:
+        event_id, thread_id, run_id, category, event_type, content, at, sequence, metadata = event
+        run = self._runs.get(run_id) or self._new_run(thread_id, run_id)
+        thread = run.thread
+        thread.seq = seq = thread.seq + 1
+        self.position = position = self.position + 1
+        stored = StoredRunEvent(
+            position=position,
+            seq=seq,
+            event_id=event_id,
+            thread_id=thread_id,
+            run_id=run_id,
+            category=category,
+            event_type=event_type,
+            content=content,
+            created_at=at,
+            sequence=sequence,
+            metadata=metadata or {},
+        )
+        self._ids[event_id] = stored
+        self._log[category].add(position, stored)
+        run.all.append(stored)
+        if category is EventCategory.MESSAGE:
+            run.messages.append(stored)
+            thread.messages.add(seq, stored)
+        elif category is EventCategory.FRAME:
+            run.add_frame(stored)
+        return stored
+
+    def _new_run(self, thread_id: str, run_id: str) -> RunEvents:
+        thread = self._threads.get(thread_id)
+        if thread is None:
+            thread = self._threads[thread_id] = ThreadEvents(thread_id, self._floor)
+        run = self._runs[run_id] = thread.runs[run_id] = RunEvents(thread)
+        return run
+
+    def fault(self, events: Sequence[NewEvent]) -> str | None:
+        """Why these events cannot be stored together, or `None`."""
+        thread_id = events[0].thread_id
+        for event in events:
+            run = self._runs.get(event.run_id)
+            if event.thread_id != thread_id:
+                return f"events of threads '{thread_id}' and '{event.thread_id}'"
+            if run is not None and run.thread.thread_id != thread_id:
+                return f"run '{event.run_id}' is on thread '{run.thread.thread_id}'"
+        return None
+
+    def stored(self, events: Sequence[NewEvent]) -> tuple[StoredRunEvent, ...] | None:
+        """These very events as stored before; `None` if one is not, or reads otherwise."""
+        found = [self._ids.get(event.event_id) for event in events]
+        stored = tuple(event for event in found if event is not None)
+        same = len(stored) == len(events) and all(map(_same, stored, events))
+        return stored if stored and same else None
+
+    # Reading.
+
+    def run(self, run_id: str) -> RunEvents | None:
+        """The events of a run."""
+        return self._runs.get(run_id)
+
+    def thread(self, thread_id: str) -> ThreadEvents | None:
+        """The events of a thread."""
+        return self._threads.get(thread_id)
+
+    def log(self, after: int, category: EventCategory | None) -> Iterator[StoredRunEvent]:
+        """Everything, or one category, in the order of `position`."""
+        if category is not None:
+            return self._log[category].after(after)
+        return merge(*(shelf.after(after) for shelf in self._log.values()), key=_by_position)
+
+    # Deleting.
+
+    def delete_run(self, run_id: str) -> int:
+        """Delete a run's events. Returns how many there were."""
+        run = self._runs.pop(run_id, None)
+        if run is None:
+            return 0
+        thread = run.thread
+        for event in run.all:
+            del self._ids[event.event_id]
+            self._log[event.category].remove(event.position)
+        for event in run.messages:
+            thread.messages.remove(event.seq)
+        del thread.runs[run_id]
+        if not thread.runs:
+            del self._threads[thread.thread_id]
+            self._floor = max(self._floor, thread.seq)
+        return len(run.all)
+
+    def delete_thread(self, thread_id: str) -> int:
+        """Delete a thread's events. Returns how many there were."""
+        thread = self._threads.get(thread_id)
+        return sum(self.delete_run(run_id) for run_id in tuple(thread.runs)) if thread else 0
+
+
+def _same(stored: StoredRunEvent, event: NewEvent) -> bool:
+    return (
+        stored.run_id == event.run_id
+        and stored.event_type == event.event_type
+        and stored.sequence == event.sequence
+        and stored.created_at == event.created_at
+        and stored.content == event.content
+    )
