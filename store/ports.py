@@ -63,7 +63,8 @@ class RunChange(NamedTuple):
 class Entry(NamedTuple):
     """What is written together or not at all.
 
-    At most one of `insert`, `change` and `erase_thread`, and the events that tell it.
+    At most one of `insert`, `change` and `erase_thread`, and the events that tell it, all
+    of one thread. Anything else cannot be stored.
     """
 
     fence: Fence
@@ -78,11 +79,11 @@ class Verdict(StrEnum):
     """What became of an entry."""
 
     APPLIED = "applied"
-    """It is stored."""
+    """It is stored; by now, or by an earlier commit of the very same entry."""
     DUPLICATE = "duplicate"
     """A run with that id, or that idempotency key on that thread, exists already."""
     STALE = "stale"
-    """The run did not have the expected status; nothing was written."""
+    """The run does not have the expected status, or may not move so; nothing was written."""
     FENCED = "fenced"
     """The fence's epoch is not the slot's; nothing was written."""
     FAILED = "failed"
@@ -126,6 +127,8 @@ class RunStore(Protocol):
     async def put(self, run: RunSnapshot) -> bool:
         """Insert a record. A second put of the same `run_id` changes nothing.
 
+        Neither does one whose idempotency key is taken on its thread.
+
         Returns:
             whether it was inserted.
 
@@ -153,14 +156,15 @@ class RunStore(Protocol):
         offset: int = 0,
         status: RunStatus | None = None,
     ) -> list[RunSnapshot]:
-        """Records of a thread, newest first; ties in the order of insertion."""
+        """Records of a thread, newest first; of the same age, the last inserted first."""
         ...
 
     async def update_status(self, change: RunChange) -> bool:
-        """Compare-and-set.
+        """Compare-and-set. The status expected may be the target: the rest is written.
 
         Returns:
-            `False` when no row moved: unknown run, or not in the expected status.
+            `False` when no row moved: unknown run, not in the expected status, or a move
+            that the table of transitions does not have.
 
         """
         ...
@@ -175,9 +179,15 @@ class RunStore(Protocol):
         ...
 
     async def update_run_completion(
-        self, run_id: str, status: RunStatus, completion: RunCompletion, error: str | None = None
+        self,
+        run_id: str,
+        status: RunStatus,
+        completion: RunCompletion,
+        at: datetime,
+        *,
+        error: str | None = None,
     ) -> bool:
-        """Store a run's end. A terminal status is never replaced by another.
+        """Store a run's end, at `at`. A terminal status is never replaced by another.
 
         Returns:
             whether the row moved or already had that status.
@@ -234,14 +244,15 @@ class EventLog(Protocol):
     """The append-only log: lifecycle events, messages, and frames of resumable runs.
 
     `seq` strictly increases within a thread, also across runs and deletions; `position`
-    in the whole log.
+    in the whole log. Neither need be dense, nor start at 1. A run's events are all on one
+    thread. With `user_id`, only events of runs that this user's record is known of.
     """
 
     async def append(self, events: Sequence[NewEvent]) -> list[StoredRunEvent]:
         """Append events of one thread: all or none.
 
         Raises:
-            InvalidValue: the batch mixes threads.
+            InvalidValue: the batch mixes threads, or a run is on another thread.
 
         """
         ...
@@ -256,7 +267,11 @@ class EventLog(Protocol):
         after_seq: int | None = None,
         user_id: str | None = None,
     ) -> list[StoredRunEvent]:
-        """A page of a thread's messages, ascending; the newest page without bounds."""
+        """A page of a thread's messages, ascending; the newest page without bounds.
+
+        `before_seq` and `after_seq` are exclusive. With `after_seq` it is the page next to
+        it, else the one next to `before_seq`.
+        """
         ...
 
     async def list_messages_by_run(
@@ -297,7 +312,7 @@ class EventLog(Protocol):
         ...
 
     async def head(self) -> int:
-        """The last `position` there is; 0 for an empty log."""
+        """The last `position` that was given; 0 for a new log."""
         ...
 
     async def delete_by_run(self, run_id: str) -> int:
@@ -365,6 +380,11 @@ class Store(Protocol):
 
     def commit(self, group: Sequence[Entry]) -> list[Outcome] | Awaitable[list[Outcome]]:
         """Write a group of entries, in order, each all or nothing.
+
+        A group whose fate is unknown may be committed again, unchanged: an entry with
+        events, all of them stored already, is `APPLIED` once more and nothing is written
+        twice. Only an insert is then `DUPLICATE`, because another caller may have taken
+        its id; and a change without events may be `STALE`, because nothing tells it.
 
         Returns:
             one outcome an entry. A store in memory has nothing to wait for and answers

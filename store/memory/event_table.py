@@ -5,15 +5,43 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterator, Sequence
 from heapq import merge
-from operator import attrgetter
+from operator import itemgetter
+from typing import overload
 
 from ...domain.enums import EventCategory
 from ...domain.views import StoredRunEvent
 from ..ports import NewEvent
-from .shelf import Shelf
+from .shelf import Kept, Shelf
 
-_by_position = attrgetter("position")
-_by_sequence = attrgetter("sequence")
+_by_position = itemgetter(0)
+
+
+class StoredEvents(Sequence[StoredRunEvent]):
+    """Events as stored, made when they are looked at: mostly nobody does."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, kept: Sequence[Kept]) -> None:
+        self._kept = kept
+
+    @property
+    def position(self) -> int:
+        """That of the last."""
+        return self._kept[-1][0]
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @overload
+    def __getitem__(self, index: int) -> StoredRunEvent: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> StoredEvents: ...
+
+    def __getitem__(self, index: int | slice) -> StoredRunEvent | StoredEvents:
+        if isinstance(index, slice):
+            return StoredEvents(self._kept[index])
+        return as_stored(self._kept[index])
 
 
 class RunEvents:
@@ -23,16 +51,16 @@ class RunEvents:
 
     def __init__(self, thread: ThreadEvents) -> None:
         self.thread = thread
-        self.all: list[StoredRunEvent] = []
-        self.messages: list[StoredRunEvent] = []
-        self.frames: list[StoredRunEvent] = []
+        self.all: list[Kept] = []
+        self.messages: list[Kept] = []
+        self.frames: list[Kept] = []
 
-    def add_frame(self, event: StoredRunEvent) -> None:
+    def add_frame(self, kept: Kept) -> None:
         """Put a frame where its number belongs: at the end, but for a stray one."""
-        if self.frames and (event.sequence or 0) < (self.frames[-1].sequence or 0):
-            insort(self.frames, event, key=_by_sequence)
+        if self.frames and frame_number(kept) < frame_number(self.frames[-1]):
+            insort(self.frames, kept, key=frame_number)
         else:
-            self.frames.append(event)
+            self.frames.append(kept)
 
 
 class ThreadEvents:
@@ -58,7 +86,7 @@ class EventTable:
     """
 
     def __init__(self) -> None:
-        self._ids: dict[str, StoredRunEvent] = {}
+        self._ids: dict[str, Kept] = {}
         self._log = {category: Shelf() for category in EventCategory}
         self._threads: dict[str, ThreadEvents] = {}
         self._runs: dict[str, RunEvents] = {}
@@ -66,38 +94,25 @@ class EventTable:
         self.position = 0
         """The last one given."""
 
-    def append(self, events: Sequence[NewEvent]) -> tuple[StoredRunEvent, ...]:
+    def append(self, events: Sequence[NewEvent]) -> StoredEvents:
         """Append. An event id that is there already changes nothing."""
-        return tuple([self._ids.get(event[0]) or self._append(event) for event in events])
+        return StoredEvents([self._ids.get(e[0]) or self._append(e) for e in events])
 
-    def _append(self, event: NewEvent) -> StoredRunEvent:
-        event_id, thread_id, run_id, category, event_type, content, at, sequence, metadata = event
+    def _append(self, event: NewEvent) -> Kept:
+        event_id, thread_id, run_id, category = event[:4]
         run = self._runs.get(run_id) or self._new_run(thread_id, run_id)
         thread = run.thread
         thread.seq = seq = thread.seq + 1
         self.position = position = self.position + 1
-        stored = StoredRunEvent(
-            position=position,
-            seq=seq,
-            event_id=event_id,
-            thread_id=thread_id,
-            run_id=run_id,
-            category=category,
-            event_type=event_type,
-            content=content,
-            created_at=at,
-            sequence=sequence,
-            metadata=metadata or {},
-        )
-        self._ids[event_id] = stored
-        self._log[category].add(position, stored)
-        run.all.append(stored)
+        kept = self._ids[event_id] = (position, seq, event)
+        self._log[category].add(position, kept)
+        run.all.append(kept)
         if category is EventCategory.MESSAGE:
-            run.messages.append(stored)
-            thread.messages.add(seq, stored)
+            run.messages.append(kept)
+            thread.messages.add(seq, kept)
         elif category is EventCategory.FRAME:
-            run.add_frame(stored)
-        return stored
+            run.add_frame(kept)
+        return kept
 
     def _new_run(self, thread_id: str, run_id: str) -> RunEvents:
         thread = self._threads.get(thread_id)
@@ -117,12 +132,11 @@ class EventTable:
                 return f"run '{event.run_id}' is on thread '{run.thread.thread_id}'"
         return None
 
-    def stored(self, events: Sequence[NewEvent]) -> tuple[StoredRunEvent, ...] | None:
+    def stored(self, events: Sequence[NewEvent]) -> StoredEvents | None:
         """These very events as stored before; `None` if one is not, or reads otherwise."""
-        found = [self._ids.get(event.event_id) for event in events]
-        stored = tuple(event for event in found if event is not None)
-        same = len(stored) == len(events) and all(map(_same, stored, events))
-        return stored if stored and same else None
+        found = [kept for event in events if (kept := self._ids.get(event.event_id))]
+        same = [kept[2] for kept in found] == list(events)
+        return StoredEvents(found) if found and same else None
 
     # Reading.
 
@@ -134,7 +148,7 @@ class EventTable:
         """The events of a thread."""
         return self._threads.get(thread_id)
 
-    def log(self, after: int, category: EventCategory | None) -> Iterator[StoredRunEvent]:
+    def log(self, after: int, category: EventCategory | None) -> Iterator[Kept]:
         """Everything, or one category, in the order of `position`."""
         if category is not None:
             return self._log[category].after(after)
@@ -148,11 +162,11 @@ class EventTable:
         if run is None:
             return 0
         thread = run.thread
-        for event in run.all:
+        for position, _, event in run.all:
             del self._ids[event.event_id]
-            self._log[event.category].remove(event.position)
-        for event in run.messages:
-            thread.messages.remove(event.seq)
+            self._log[event.category].remove(position)
+        for _, seq, _ in run.messages:
+            thread.messages.remove(seq)
         del thread.runs[run_id]
         if not thread.runs:
             del self._threads[thread.thread_id]
@@ -165,11 +179,25 @@ class EventTable:
         return sum(self.delete_run(run_id) for run_id in tuple(thread.runs)) if thread else 0
 
 
-def _same(stored: StoredRunEvent, event: NewEvent) -> bool:
-    return (
-        stored.run_id == event.run_id
-        and stored.event_type == event.event_type
-        and stored.sequence == event.sequence
-        and stored.created_at == event.created_at
-        and stored.content == event.content
+def frame_number(kept: Kept) -> int:
+    """A frame's place among its run's frames."""
+    return kept[2].sequence or 0
+
+
+def as_stored(kept: Kept) -> StoredRunEvent:
+    """The event as readers see it."""
+    position, seq, event = kept
+    event_id, thread_id, run_id, category, event_type, content, at, sequence, metadata = event
+    return StoredRunEvent(
+        position=position,
+        seq=seq,
+        event_id=event_id,
+        thread_id=thread_id,
+        run_id=run_id,
+        category=category,
+        event_type=event_type,
+        content=content,
+        created_at=at,
+        sequence=sequence,
+        metadata=metadata or {},
     )

@@ -5,17 +5,17 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, takewhile
-from operator import attrgetter
+from operator import itemgetter
 
 from ...domain.enums import EventCategory
 from ...domain.errors import InvalidValue
 from ...domain.views import StoredRunEvent
 from ..ports import NewEvent
-from .event_table import EventTable
+from .event_table import EventTable, as_stored, frame_number
 from .run_table import RunTable
+from .shelf import Kept
 
-_by_seq = attrgetter("seq")
-_by_sequence = attrgetter("sequence")
+_by_seq = itemgetter(1)
 
 
 class MemoryEventLog:
@@ -62,18 +62,16 @@ class MemoryEventLog:
             )
         if after_seq is None:
             newest_first = self._seen(thread.messages.before(before_seq), user_id)
-            return list(islice(newest_first, limit))[::-1]
+            return _page(newest_first, limit)[::-1]
         page = self._seen(thread.messages.after(after_seq), user_id)
         if before_seq is not None:
-            page = takewhile(lambda event: event.seq < before_seq, page)
-        return list(islice(page, limit))
+            page = takewhile(lambda kept: kept[1] < before_seq, page)
+        return _page(page, limit)
 
-    def _seen(
-        self, events: Iterator[StoredRunEvent], user_id: str | None
-    ) -> Iterator[StoredRunEvent]:
+    def _seen(self, events: Iterator[Kept], user_id: str | None) -> Iterator[Kept]:
         if user_id is None:
             return events
-        return (event for event in events if self._runs.may_see(event.run_id, user_id))
+        return (kept for kept in events if self._runs.may_see(kept[2].run_id, user_id))
 
     async def list_messages_by_run(
         self,
@@ -88,13 +86,13 @@ class MemoryEventLog:
         run = self._events.run(run_id)
         if run is None or not self._runs.may_see(run_id, user_id):
             return []
-        messages, start, end = run.messages, 0, len(run.messages)
+        messages, end = run.messages, len(run.messages)
         if before_seq is not None:
             end = bisect_left(messages, before_seq, key=_by_seq)
         if after_seq is None:
-            return messages[max(0, end - limit) : end]
+            return _page(messages[max(0, end - limit) : end], limit)
         start = bisect_right(messages, after_seq, key=_by_seq)
-        return messages[start : min(end, start + limit)]
+        return _page(messages[start : min(end, start + limit)], limit)
 
     async def list_events_by_run(
         self,
@@ -114,12 +112,12 @@ class MemoryEventLog:
         wanted = None if types is None else frozenset(types)
         shelves = None if categories is None else frozenset(categories)
         chosen = (
-            event
-            for event in islice(run.all, start, None)
-            if (wanted is None or event.event_type in wanted)
-            and (shelves is None or event.category in shelves)
+            run.all[index]
+            for index in range(start, len(run.all))
+            if (wanted is None or run.all[index][2].event_type in wanted)
+            and (shelves is None or run.all[index][2].category in shelves)
         )
-        return list(islice(chosen, limit))
+        return _page(chosen, limit)
 
     async def list_frames(
         self, run_id: str, *, after: int = 0, limit: int = 500
@@ -128,14 +126,14 @@ class MemoryEventLog:
         run = self._events.run(run_id)
         if run is None:
             return []
-        start = bisect_right(run.frames, after, key=_by_sequence)
-        return run.frames[start : start + limit]
+        start = bisect_right(run.frames, after, key=frame_number)
+        return _page(run.frames[start : start + limit], limit)
 
     async def read(
         self, *, after: int = 0, limit: int = 500, category: EventCategory | None = None
     ) -> list[StoredRunEvent]:
         """The whole log in the order of `position`."""
-        return list(islice(self._events.log(after, category), limit))
+        return _page(self._events.log(after, category), limit)
 
     async def head(self) -> int:
         """The last `position` that was given; 0 for a new log."""
@@ -148,3 +146,7 @@ class MemoryEventLog:
     async def delete_by_thread(self, thread_id: str) -> int:
         """Delete a thread's events. Returns how many there were."""
         return self._events.delete_thread(thread_id)
+
+
+def _page(events: Iterable[Kept], limit: int) -> list[StoredRunEvent]:
+    return [as_stored(kept) for kept in islice(events, limit)]

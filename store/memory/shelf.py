@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from typing import TypeAlias
 
-from ...domain.views import StoredRunEvent
+from ..ports import NewEvent
+
+Kept: TypeAlias = tuple[int, int, NewEvent]
+"""An event as it is kept: its `position`, its `seq`, and the event as it came."""
 
 _FEW = 32
 """A shelf with fewer gaps than this is not worth tidying."""
@@ -23,10 +27,10 @@ class Shelf:
 
     def __init__(self) -> None:
         self._numbers: list[int] = []
-        self._events: list[StoredRunEvent | None] = []
+        self._events: list[Kept | None] = []
         self._gaps = 0
 
-    def add(self, number: int, event: StoredRunEvent) -> None:
+    def add(self, number: int, event: Kept) -> None:
         """Put an event at the end. Its number is higher than all before it."""
         self._numbers.append(number)
         self._events.append(event)
@@ -38,14 +42,14 @@ class Shelf:
         if self._gaps > _FEW and self._gaps * 2 > len(self._events):
             self._tidy()
 
-    def after(self, number: int) -> Iterator[StoredRunEvent]:
+    def after(self, number: int) -> Iterator[Kept]:
         """The events with higher numbers, ascending."""
         for index in range(bisect_right(self._numbers, number), len(self._events)):
             event = self._events[index]
             if event is not None:
                 yield event
 
-    def before(self, number: int | None) -> Iterator[StoredRunEvent]:
+    def before(self, number: int | None) -> Iterator[Kept]:
         """The events with lower numbers, or all of them, descending."""
         end = len(self._events) if number is None else bisect_left(self._numbers, number)
         for index in range(end - 1, -1, -1):

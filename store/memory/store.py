@@ -5,24 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ...domain.identifiers import Slot
-from ..ports import APPLIED, Entry, Outcome, Verdict
+from ..ports import APPLIED, Entry, NewEvent, Outcome, Verdict
 from .checkpoints import MemoryCheckpointStore
+from .event_table import EventTable
 from .events import MemoryEventLog
+from .run_table import RunTable
 from .runs import MemoryRunStore
+
+_FENCED = Outcome(Verdict.FENCED)
+_DUPLICATE = Outcome(Verdict.DUPLICATE)
+_STALE = Outcome(Verdict.STALE)
 
 
 class MemoryStore:
     """Keeps everything in memory. For tests, demos, and hosts that need no more.
 
-    It may outlive a runtime and be given to the next one.
+    It may outlive a runtime and be given to the next one. What is deleted is freed; see
+    `EventTable` for the one number that outlives its threads.
     """
 
     def __init__(self) -> None:
         self._epochs: dict[int, int] = {}
         self._epoch = 0
-        self._runs = _Runs()
-        self._events = MemoryEventLog(self._runs.visible)
-        self._runs.events = self._events
+        self._run_table = RunTable()
+        self._event_table = EventTable()
+        self._runs = MemoryRunStore(self._run_table, self._event_table)
+        self._events = MemoryEventLog(self._event_table, self._run_table)
         self._checkpoints = MemoryCheckpointStore(self._epochs)
 
     @property
@@ -58,33 +66,38 @@ class MemoryStore:
         return [self._write(entry) for entry in group]
 
     def _write(self, entry: Entry) -> Outcome:
-        if self._epochs.get(entry.fence.slot) != entry.fence.epoch:
-            return Outcome(Verdict.FENCED)
-        if entry.insert is not None and not self._runs.insert(entry.insert):
-            return Outcome(Verdict.DUPLICATE)
-        if entry.change is not None and not self._runs.change(entry.change):
-            return Outcome(Verdict.STALE)
-        if entry.erase_thread is not None:
-            self._erase(entry.erase_thread)
-        if not entry.events:
+        fence, insert, change, events, erase_thread = entry
+        if self._epochs.get(fence.slot) != fence.epoch:
+            return _FENCED
+        fault = self._fault(entry)
+        if fault is not None:
+            return Outcome(Verdict.FAILED, error=fault)
+        if insert is not None:
+            if not self._run_table.insert(insert):
+                return _DUPLICATE
+        elif change is not None:
+            if not self._run_table.change(change):
+                return self._refused(events)
+        elif erase_thread is not None:
+            self._erase(erase_thread)
+        if not events:
             return APPLIED
-        stored = self._events.store(entry.events)
+        stored = self._event_table.append(events)
         return Outcome(Verdict.APPLIED, stored, stored.position)
 
+    def _fault(self, entry: Entry) -> str | None:
+        """Why an entry cannot be stored. Looked for before anything of it is written."""
+        _, insert, change, events, erase_thread = entry
+        if (insert is None) + (change is None) + (erase_thread is None) < 2:
+            return "an entry holds at most one of insert, change and erase_thread"
+        return self._event_table.fault(events) if events else None
+
+    def _refused(self, events: tuple[NewEvent, ...]) -> Outcome:
+        """The change's run stands elsewhere: because it was written before, or is stale."""
+        stored = self._event_table.stored(events)
+        return Outcome(Verdict.APPLIED, stored, stored.position) if stored else _STALE
+
     def _erase(self, thread_id: str) -> None:
-        self._runs.remove_thread(thread_id)
-        self._events.erase(thread_id)
+        self._run_table.remove_thread(thread_id)
+        self._event_table.delete_thread(thread_id)
         self._checkpoints.forget_thread(thread_id)
-
-
-class _Runs(MemoryRunStore):
-    """Deletes a run's events with its record."""
-
-    events: MemoryEventLog
-
-    async def delete(self, run_id: str, *, user_id: str | None = None) -> bool:
-        """Delete a record and its events."""
-        deleted = await super().delete(run_id, user_id=user_id)
-        if deleted:
-            await self.events.delete_by_run(run_id)
-        return deleted

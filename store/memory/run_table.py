@@ -1,0 +1,185 @@
+"""The records in memory, with their indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from ...domain.enums import TERMINAL, RunStatus
+from ...domain.run import TRANSITIONS
+from ...domain.views import RunSnapshot
+from ..ports import RunChange, RunCompletion
+from .run_row import RunRow
+
+
+class _Timeline:
+    """Rows by id, in the order of a time; of the same time, in that of insertion."""
+
+    __slots__ = ("_latest", "_time_of", "rows")
+
+    def __init__(self, time_of: Callable[[RunRow], datetime]) -> None:
+        self.rows: dict[str, RunRow] = {}
+        self._time_of = time_of
+        self._latest: datetime | None = None
+
+    def add(self, row: RunRow) -> None:
+        """Put a row in its place: the end, unless a host inserts old records."""
+        at = self._time_of(row)
+        self.rows[row.request.run_id] = row
+        if self._latest is None or at >= self._latest:
+            self._latest = at
+        else:
+            ordered = sorted(self.rows.items(), key=lambda item: self._time_of(item[1]))
+            self.rows = dict(ordered)
+
+    def last(self) -> RunRow | None:
+        """The latest row."""
+        return next(reversed(self.rows.values()), None)
+
+
+class ThreadRuns:
+    """The records of one thread. There is one while the thread has a record."""
+
+    __slots__ = ("created", "ended", "in_flight", "keys", "owner", "shared")
+
+    def __init__(self, owner: str | None) -> None:
+        self.owner = owner
+        self.shared = False
+        """Whether it had runs of several users."""
+        self.created = _Timeline(_creation)
+        self.ended = _Timeline(_end)
+        self.in_flight: dict[str, RunRow] = {}
+        self.keys: dict[str, RunRow] = {}
+
+
+class RunTable:
+    """Records by id, by thread, by idempotency key, and those in flight.
+
+    Invariant: a row is in its thread's and the table's `in_flight`, or in its thread's
+    `ended`, as its status says.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[str, RunRow] = {}
+        self._threads: dict[str, ThreadRuns] = {}
+        self._in_flight: dict[str, RunRow] = {}
+
+    # Reading.
+
+    def get(self, run_id: str, user_id: str | None = None) -> RunRow | None:
+        """A record that this user may see."""
+        row = self._rows.get(run_id)
+        return row if row and user_id in (None, row.request.user_id) else None
+
+    def may_see(self, run_id: str, user_id: str | None) -> bool:
+        """Whether a user may see a run's events."""
+        return user_id is None or self.get(run_id, user_id) is not None
+
+    def may_see_thread(self, thread_id: str, user_id: str | None) -> bool:
+        """Whether there may be something for a user on a thread."""
+        if user_id is None:
+            return True
+        thread = self._threads.get(thread_id)
+        return thread is not None and (thread.shared or thread.owner == user_id)
+
+    def thread(self, thread_id: str) -> ThreadRuns | None:
+        """The records of a thread."""
+        return self._threads.get(thread_id)
+
+    def in_flight(self) -> Iterator[RunRow]:
+        """All pending and running runs, oldest first."""
+        return iter(sorted(self._in_flight.values(), key=_creation))
+
+    # Writing.
+
+    def insert(self, run: RunSnapshot) -> bool:
+        """Insert, unless the id, or the key on its thread, is taken."""
+        request = run.request
+        run_id, thread_id, key = request.run_id, request.thread_id, request.idempotency_key
+        if run_id in self._rows:
+            return False
+        thread = self._threads.get(thread_id)
+        if thread is None:
+            thread = self._threads[thread_id] = ThreadRuns(request.user_id)
+        elif key is not None and key in thread.keys:
+            return False
+        elif request.user_id != thread.owner:
+            thread.shared = True
+        row = self._rows[run_id] = RunRow(run)
+        thread.created.add(row)
+        if key is not None:
+            thread.keys[key] = row
+        if row.status in TERMINAL:
+            thread.ended.add(row)
+        else:
+            self._in_flight[run_id] = thread.in_flight[run_id] = row
+        return True
+
+    def change(self, change: RunChange) -> bool:
+        """Compare-and-set."""
+        row = self._rows.get(change.run_id)
+        if row is None or row.status is not change.expected or not _allows(row, change.target):
+            return False
+        row.apply(change)
+        if row.status in TERMINAL:
+            self._ended(row, change.at)
+        return True
+
+    def complete(
+        self,
+        run_id: str,
+        status: RunStatus,
+        completion: RunCompletion,
+        at: datetime,
+        error: str | None,
+    ) -> bool:
+        """Store a run's end, or more of what is known of it."""
+        row = self._rows.get(run_id)
+        if row is None or not _allows(row, status):
+            return False
+        return self.change(
+            RunChange(run_id, row.status, status, at, error=error, completion=completion)
+        )
+
+    def _ended(self, row: RunRow, at: datetime) -> None:
+        run_id = row.request.run_id
+        if self._in_flight.pop(run_id, None) is None:
+            return  # it had ended before: what came late was added
+        row.finished_at = row.finished_at or at
+        thread = self._threads[row.request.thread_id]
+        del thread.in_flight[run_id]
+        thread.ended.add(row)
+
+    def remove(self, run_id: str) -> bool:
+        """Delete a record."""
+        row = self._rows.pop(run_id, None)
+        if row is None:
+            return False
+        thread = self._threads[row.request.thread_id]
+        del thread.created.rows[run_id]
+        thread.ended.rows.pop(run_id, None)
+        thread.in_flight.pop(run_id, None)
+        self._in_flight.pop(run_id, None)
+        if row.request.idempotency_key is not None:
+            thread.keys.pop(row.request.idempotency_key, None)
+        if not thread.created.rows:
+            del self._threads[row.request.thread_id]
+        return True
+
+    def remove_thread(self, thread_id: str) -> None:
+        """Delete all records of a thread."""
+        thread = self._threads.get(thread_id)
+        for run_id in tuple(thread.created.rows) if thread else ():
+            self.remove(run_id)
+
+
+def _allows(row: RunRow, target: RunStatus) -> bool:
+    return target is row.status or target in TRANSITIONS[row.status]
+
+
+def _creation(row: RunRow) -> datetime:
+    return row.created_at
+
+
+def _end(row: RunRow) -> datetime:
+    return row.finished_at or row.updated_at
