@@ -72,11 +72,14 @@ class Ends:
         if mailbox.task is not None:
             mailbox.task.cancel()
         self._mailboxes.pop(mailbox.number, None)
-        mailbox.held = True  # an actor stop that waited is a success, not a dead letter
         mailbox.answer_owed(pykka.ActorDeadError(f"{mailbox} stopped"))
         for lane in (mailbox.system, mailbox.data):
             while lane:
-                self._bounce(mailbox, lane.popleft())
+                envelope = lane.popleft()
+                if isinstance(envelope.message, _ActorStop) and envelope.reply_to is not None:
+                    envelope.reply_to.set(None)  # it has come true
+                else:
+                    self._bounce(mailbox, envelope)
         mailbox.system = mailbox.data = None
         self._tell_watchers(mailbox, cause)
 
@@ -92,8 +95,6 @@ class Ends:
     def _bounce(self, mailbox: Mailbox, envelope: Envelope[Any]) -> None:
         if envelope.reply_to is None:
             self.dead_letters.add(repr(mailbox), envelope.message)
-        elif isinstance(envelope.message, _ActorStop) and mailbox.held:
-            envelope.reply_to.set(None)
         else:
             error = pykka.ActorDeadError(f"{mailbox} stopped before handling the message")
             envelope.reply_to.set_exception(error)  # type: ignore[arg-type]

@@ -125,7 +125,11 @@ class LoopFuture(asyncio.Future[T], pykka.Future[T]):
         """
         error = _exception(exc_info)
         if threading.get_ident() != self._thread_id:
-            self.get_loop().call_soon_threadsafe(self.set_exception, error)
+            try:
+                self.get_loop().call_soon_threadsafe(self.set_exception, error)
+            except RuntimeError:  # the loop is closed: nobody else touches this any more
+                asyncio.Future.set_exception(self, error)
+                self._log_traceback = False
         elif not self.cancelled():
             self._disown()
             asyncio.Future.set_exception(self, error)

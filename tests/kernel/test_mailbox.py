@@ -1,0 +1,164 @@
+"""Mailboxes: order, lanes, bounds, fairness, memory."""
+
+import asyncio
+
+import pytest
+from callboard.domain.errors import RuntimeBusy
+from callboard.kernel import Kernel, KernelOptions, LoopActor, handles
+
+from tests.kernel.support import Clerk, Hold, Note, Urgent, on_kernel, settle
+
+
+@on_kernel
+async def test_messages_of_one_sender_are_handled_in_order(kernel):
+    ref = kernel.spawn(Clerk)
+    for number in range(1000):
+        ref.tell(Note(number))
+    await ref.request(Note("last"))
+
+    assert ref.actor_inbox.actor.notes == [*range(1000), "last"]
+
+
+@on_kernel
+async def test_an_async_handler_never_interleaves_with_the_next_message(kernel):
+    ref = kernel.spawn(Clerk)
+    ref.tell(Hold("a"))
+    ref.tell(Hold("b"))
+    answer = ref.request(Note("c"))
+    await settle()
+    ref.actor_inbox.actor.gate.set()
+    await answer
+
+    notes = ref.actor_inbox.actor.notes
+    assert notes == [("begin", "a"), ("end", "a"), ("begin", "b"), ("end", "b"), "c"]
+
+
+@on_kernel
+async def test_system_messages_overtake_data_messages(kernel):
+    ref = kernel.spawn(Clerk)
+    ref.tell(Note("data"))
+    ref.tell(Urgent("system"))
+    await settle()
+
+    assert ref.actor_inbox.actor.notes == [("urgent", "system"), "data"]
+
+
+@on_kernel
+async def test_system_messages_are_handled_while_an_async_handler_waits(kernel):
+    ref = kernel.spawn(Clerk)
+    ref.tell(Hold("a"))
+    ref.tell(Note("after"))
+    await settle()
+    ref.tell(Urgent("now"))
+    await settle()
+
+    assert ref.actor_inbox.actor.notes == [("begin", "a"), ("urgent", "now")]
+
+
+@on_kernel
+async def test_a_paused_actor_handles_system_messages_only_until_it_resumes(kernel):
+    ref = kernel.spawn(Clerk)
+    actor = ref.actor_inbox.actor
+    actor.pause()
+    ref.tell(Note("data"))
+    ref.tell(Urgent("system"))
+    await settle()
+    assert actor.notes == [("urgent", "system")]
+
+    actor.resume()
+    await settle()
+
+    assert actor.notes == [("urgent", "system"), "data"]
+
+
+class Small(Clerk):
+    """Takes two messages."""
+
+    mailbox_capacity = 2
+
+
+@on_kernel
+async def test_a_full_mailbox_answers_busy_and_takes_nothing(kernel):
+    ref = kernel.spawn(Small)
+    first = [ref.request(Note(n)) for n in range(2)]
+    with pytest.raises(RuntimeBusy, match="Small.*2 messages"):
+        ref.tell(Note("told"))
+    with pytest.raises(RuntimeBusy):
+        await ref.request(Note("asked"))
+
+    assert [await answer for answer in first] == [1, 2]
+    assert ref.actor_inbox.actor.notes == [0, 1]
+
+
+@on_kernel
+async def test_a_full_mailbox_still_takes_system_messages(kernel):
+    ref = kernel.spawn(Small)
+    for number in range(2):
+        ref.tell(Note(number))
+    ref.tell(Urgent("x"))
+    await settle()
+
+    assert ref.actor_inbox.actor.notes == [("urgent", "x"), 0, 1]
+
+
+@on_kernel
+async def test_an_idle_mailbox_holds_no_queue(kernel):
+    ref = kernel.spawn(Clerk)
+    await ref.request(Note())
+    ref.tell(Urgent())
+    await settle()
+
+    assert (ref.actor_inbox.data, ref.actor_inbox.system) == (None, None)
+
+
+def test_actors_that_never_run_dry_do_not_starve_the_loop():
+    class Endless(LoopActor):
+        turns = 0
+
+        @handles(Note)
+        def note(self, message):
+            self.turns += 1
+            self.actor_ref.send(message)
+
+    async def main():
+        kernel = Kernel(KernelOptions(turn=0.001))
+        refs = [kernel.spawn(Endless) for _ in range(10)]
+        for ref in refs:
+            ref.tell(Note())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        turns = [ref.actor_inbox.actor.turns for ref in refs]
+        kernel.close()
+        return turns
+
+    turns = asyncio.run(main())
+    assert min(turns) > 0
+
+
+@on_kernel
+async def test_a_batch_is_flushed_once_a_turn(kernel):
+    flushed = []
+
+    class Batch(Clerk):
+        def on_turn_end(self):
+            if self.notes:
+                flushed.append(list(self.notes))
+                self.notes.clear()
+
+    ref = kernel.spawn(Batch)
+    for number in range(5):
+        ref.tell(Note(number))
+    await settle()
+
+    assert flushed == [[0, 1, 2, 3, 4]]
+
+
+@on_kernel
+async def test_the_kernels_timers_send_messages_and_can_be_cancelled(kernel):
+    ref = kernel.spawn(Clerk)
+    kernel.after(0.001, ref, Note("due"))
+    kernel.after(0.0, ref, Note("never")).cancel()
+    while not ref.actor_inbox.actor.notes:
+        await asyncio.sleep(0)
+
+    assert ref.actor_inbox.actor.notes == ["due"]
