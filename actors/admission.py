@@ -72,7 +72,10 @@ class AdmittingActor(LoopActor):
         self._known = False
         """Whether a run was ever admitted here."""
         self._admission: Admission | None = None
+        self._looking_up: str | None = None
+        """The run of which it is being asked whether it exists already."""
         self._withdrawn: set[str] = set()
+        """Runs whose callers have gone, and that are not admitted yet."""
         self.actor_inbox.capacity = wiring.settings.mailbox_capacity
 
     def fails_on(self, error: Exception) -> bool:
@@ -111,12 +114,15 @@ class AdmittingActor(LoopActor):
         self, command: CreateRunCommand, reply: LoopFuture[Any] | None
     ) -> None:
         """Answer the run that the id or key names already, or admit a new one."""
+        self._looking_up = command.run_id
         try:
             known = await self._find(command)
         except CallboardError as error:
             if reply is not None:
                 reply.set_exception(error)
             return
+        finally:
+            self._looking_up = None
         if known is None:
             self._try_admit(command, reply)
         elif reply is not None:
@@ -193,8 +199,17 @@ class AdmittingActor(LoopActor):
 
     @handles(Withdraw, system=True)
     def _withdraw(self, message: Withdraw) -> None:
-        member = self._queue.get(message.run_id)
-        if member is None:
-            self._withdrawn.add(message.run_id)
-        else:
+        member, run_id = self._queue.get(message.run_id), message.run_id
+        if member is not None:
             member.ref.send(Abort(CancelAction.INTERRUPT, StopReason.WITHDRAWN))
+        elif self._expects(run_id):
+            self._withdrawn.add(run_id)
+
+    def _expects(self, run_id: str) -> bool:
+        """Whether a `Create` of this run is under way, or waits."""
+        if self._looking_up == run_id:
+            return True
+        if self._admission is not None and self._admission.run.run_id == run_id:
+            return True
+        waiting = (m for m in self.actor_inbox.messages() if isinstance(m, Create))
+        return any(create.command.run_id == run_id for create in waiting)

@@ -123,7 +123,7 @@ class SupervisorControl:
         if thread not in house.registry.threads:
             return ()
         aborted: tuple[str, ...] = await house.ask(
-            thread, AbortAll(CancelAction.INTERRUPT, StopReason.FAILED_BY_OPERATOR)
+            thread, AbortAll(CancelAction.INTERRUPT, StopReason.STOPPED_BY_OPERATOR)
         )
         await house.wait_for(aborted)
         house.tell(thread, Passivate())

@@ -9,7 +9,7 @@ import pykka
 import structlog
 
 from ..domain.enums import CancelAction, StopReason
-from ..domain.errors import RuntimeClosed
+from ..domain.errors import ActorCrashed, RuntimeClosed
 from ..domain.identifiers import SLOTS, Slot
 from ..domain.supervision import SupervisionEvent
 from ..domain.views import FramePage
@@ -104,6 +104,7 @@ class House:
 
         Raises:
             RuntimeClosed: the runtime ended before the answer.
+            ActorCrashed: the thread's actor failed for good before the answer.
 
         """
         ref = self.registry.threads.get(thread_id)
@@ -114,7 +115,9 @@ class House:
         try:
             return await future
         except pykka.ActorDeadError as error:
-            raise self.closed_error() from error
+            if self.kernel.closed:
+                raise self.closed_error() from error
+            raise ActorCrashed(f"Thread '{thread_id}'", "its actor stopped") from error
 
     def tell(self, thread_id: str, message: Any) -> None:
         """Tell the thread's actor something, behind what it was told before."""

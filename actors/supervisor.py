@@ -127,7 +127,10 @@ class SupervisorActor(LoopActor):
         registry, thread_id = self._wiring.registry, message.thread_id
         ref = registry.threads.get(thread_id)
         if ref is None:
-            ref = self.kernel.spawn(ThreadActor, self._wiring, thread_id, parent=self)
+            quarantine = self.quarantined.get(thread_id)
+            ref = self.kernel.spawn(
+                ThreadActor, self._wiring, thread_id, None, quarantine, parent=self
+            )
             registry.threads[thread_id] = ref
         self.forward(ref, message.message)
 
@@ -228,6 +231,11 @@ class SupervisorActor(LoopActor):
 
     def _thread_crashed(self, thread_id: str, message: Crashed) -> None:
         settings, error = self._wiring.settings, error_text(message.cause)
+        if thread_id in self.quarantined:
+            # It cannot even say that it is quarantined. The next message tries again.
+            del self._wiring.registry.threads[thread_id]
+            self.kernel.kill(message.ref, message.cause)
+            return
         window = self._thread_crashes.setdefault(
             thread_id, CrashWindow(settings.crash_limit, settings.crash_window)
         )

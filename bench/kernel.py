@@ -117,7 +117,7 @@ async def _ask(kernel: Kernel, rounds: int, count: int) -> list[Row]:
 async def _tell(kernel: Kernel, rounds: int, actors: int, target: float, count: int) -> Row:
     refs = [kernel.spawn(LoopSum) for _ in range(actors)]
     threads = [ThreadSum.start() for _ in range(actors)]
-    message, fewer = Add(1), max(actors, count // 20)
+    message, fewer = Add(1), count if actors == 1 else max(actors, count // 20)
 
     async def ours() -> int:
         for index in range(count):

@@ -132,6 +132,8 @@ class StopReason(StrEnum):
     """The run's actor failed: a defect of callboard, not of the agent."""
     FAILED_BY_OPERATOR = "failed_by_operator"
     """`supervisor.fail` was called."""
+    STOPPED_BY_OPERATOR = "stopped_by_operator"
+    """`supervisor.stop_thread` was called."""
     OBSERVER_FAILED = "observer_failed"
     """An observer that the run requires raised."""
     ORPHANED = "orphaned"

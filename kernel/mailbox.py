@@ -123,6 +123,10 @@ class Mailbox:
     def __len__(self) -> int:
         return len(self.system or ()) + len(self.data or ())
 
+    def messages(self) -> list[Any]:
+        """What waits, system lane first."""
+        return [envelope.message for envelope in (*(self.system or ()), *(self.data or ()))]
+
     def ready(self) -> bool:
         """Whether the actor may handle something now."""
         return bool(self.system) or (bool(self.data) and not self.held)

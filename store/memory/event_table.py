@@ -24,11 +24,6 @@ class StoredEvents(Sequence[StoredRunEvent]):
     def __init__(self, kept: Sequence[Kept]) -> None:
         self._kept = kept
 
-    @property
-    def position(self) -> int:
-        """That of the last."""
-        return self._kept[-1][0]
-
     def __len__(self) -> int:
         return len(self._kept)
 
@@ -94,17 +89,17 @@ class EventTable:
         self.position = 0
         """The last one given."""
 
-    def append(self, events: Sequence[NewEvent]) -> StoredEvents:
+    def append(self, events: Sequence[NewEvent]) -> list[Kept]:
         """Append. An event id that is there already changes nothing."""
-        return StoredEvents([self._ids.get(e[0]) or self._append(e) for e in events])
+        ids = self._ids
+        return [ids.get(event.event_id) or self._append(event) for event in events]
 
     def _append(self, event: NewEvent) -> Kept:
-        event_id, thread_id, run_id, category = event[:4]
-        run = self._runs.get(run_id) or self._new_run(thread_id, run_id)
-        thread = run.thread
+        run = self._runs.get(event.run_id) or self._new_run(event.thread_id, event.run_id)
+        thread, category = run.thread, event.category
         thread.seq = seq = thread.seq + 1
         self.position = position = self.position + 1
-        kept = self._ids[event_id] = (position, seq, event)
+        kept = self._ids[event.event_id] = (position, seq, event)
         self._log[category].add(position, kept)
         run.all.append(kept)
         if category is EventCategory.MESSAGE:
@@ -123,20 +118,19 @@ class EventTable:
 
     def fault(self, events: Sequence[NewEvent]) -> str | None:
         """Why these events cannot be stored together, or `None`."""
-        thread_id = events[0].thread_id
+        first = events[0].thread_id
         for event in events:
+            if event.thread_id != first:
+                return f"events of threads '{first}' and '{event.thread_id}'"
             run = self._runs.get(event.run_id)
-            if event.thread_id != thread_id:
-                return f"events of threads '{thread_id}' and '{event.thread_id}'"
-            if run is not None and run.thread.thread_id != thread_id:
+            if run is not None and run.thread.thread_id != first:
                 return f"run '{event.run_id}' is on thread '{run.thread.thread_id}'"
         return None
 
-    def stored(self, events: Sequence[NewEvent]) -> StoredEvents | None:
-        """These very events as stored before; `None` if one is not, or reads otherwise."""
+    def find(self, events: Sequence[NewEvent]) -> list[Kept]:
+        """These very events as stored before; none if one is not, or reads otherwise."""
         found = [kept for event in events if (kept := self._ids.get(event.event_id))]
-        same = [kept[2] for kept in found] == list(events)
-        return StoredEvents(found) if found and same else None
+        return found if [kept[2] for kept in found] == list(events) else []
 
     # Reading.
 

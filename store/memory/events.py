@@ -36,7 +36,7 @@ class MemoryEventLog:
         fault = self._events.fault(events) if events else None
         if fault is not None:
             raise InvalidValue("events", fault, "append events of one thread at a time")
-        return list(self._events.append(events))
+        return [as_stored(kept) for kept in self._events.append(events)]
 
     async def list_messages(
         self,

@@ -117,11 +117,12 @@ class RunTable:
 
     def change(self, change: RunChange) -> bool:
         """Compare-and-set."""
-        row = self._rows.get(change.run_id)
-        if row is None or row.status is not change.expected or not _allows(row, change.target):
+        row = self._rows.get(change[0])
+        target = change[2]
+        if row is None or row.status is not change[1] or not _allows(row, target):
             return False
         row.apply(change)
-        if row.status in TERMINAL:
+        if target in TERMINAL:
             self._ended(row, change.at)
         return True
 

@@ -7,14 +7,18 @@ from collections.abc import Iterable, Sequence
 from ...domain.identifiers import Slot
 from ..ports import APPLIED, Entry, NewEvent, Outcome, Verdict
 from .checkpoints import MemoryCheckpointStore
-from .event_table import EventTable
+from .event_table import EventTable, StoredEvents
 from .events import MemoryEventLog
 from .run_table import RunTable
 from .runs import MemoryRunStore
+from .shelf import Kept
 
 _FENCED = Outcome(Verdict.FENCED)
 _DUPLICATE = Outcome(Verdict.DUPLICATE)
 _STALE = Outcome(Verdict.STALE)
+_OVERFULL = Outcome(
+    Verdict.FAILED, error="an entry holds at most one of insert, change and erase_thread"
+)
 
 
 class MemoryStore:
@@ -66,38 +70,35 @@ class MemoryStore:
         return [self._write(entry) for entry in group]
 
     def _write(self, entry: Entry) -> Outcome:
-        fence, insert, change, events, erase_thread = entry
-        if self._epochs.get(fence.slot) != fence.epoch:
+        (slot, epoch), insert, change, events, erase_thread = entry
+        if self._epochs.get(slot) != epoch:
             return _FENCED
-        fault = self._fault(entry)
+        fault = self._event_table.fault(events) if events else None
         if fault is not None:
             return Outcome(Verdict.FAILED, error=fault)
-        if insert is not None:
+        if erase_thread is not None:
+            if insert is not None or change is not None:
+                return _OVERFULL
+            self._erase(erase_thread)
+        elif insert is not None:
+            if change is not None:
+                return _OVERFULL
             if not self._run_table.insert(insert):
                 return _DUPLICATE
-        elif change is not None:
-            if not self._run_table.change(change):
-                return self._refused(events)
-        elif erase_thread is not None:
-            self._erase(erase_thread)
-        if not events:
-            return APPLIED
-        stored = self._event_table.append(events)
-        return Outcome(Verdict.APPLIED, stored, stored.position)
-
-    def _fault(self, entry: Entry) -> str | None:
-        """Why an entry cannot be stored. Looked for before anything of it is written."""
-        _, insert, change, events, erase_thread = entry
-        if (insert is None) + (change is None) + (erase_thread is None) < 2:
-            return "an entry holds at most one of insert, change and erase_thread"
-        return self._event_table.fault(events) if events else None
+        elif change is not None and not self._run_table.change(change):
+            return self._refused(events)
+        return _applied(self._event_table.append(events)) if events else APPLIED
 
     def _refused(self, events: tuple[NewEvent, ...]) -> Outcome:
         """The change's run stands elsewhere: because it was written before, or is stale."""
-        stored = self._event_table.stored(events)
-        return Outcome(Verdict.APPLIED, stored, stored.position) if stored else _STALE
+        found = self._event_table.find(events)
+        return _applied(found) if found else _STALE
 
     def _erase(self, thread_id: str) -> None:
         self._run_table.remove_thread(thread_id)
         self._event_table.delete_thread(thread_id)
         self._checkpoints.forget_thread(thread_id)
+
+
+def _applied(events: list[Kept]) -> Outcome:
+    return Outcome(Verdict.APPLIED, StoredEvents(events), events[-1][0])

@@ -11,6 +11,8 @@ from callboard.actors.run import RunActor
 from callboard.actors.thread import ThreadActor
 from callboard.domain.errors import ActorCrashed, CallboardError, ThreadQuarantined
 from callboard.domain.policies import RestartPolicy
+from callboard.store import MemoryStore
+from callboard.store.memory.runs import MemoryRunStore
 from tests.support import collect, lifecycle, opened, staged, statuses, virtual
 
 
@@ -374,6 +376,47 @@ async def test_a_crash_of_the_journal_ends_the_runtime_and_says_so(monkeypatch):
             await runtime.create_run("t", "work")
         assert (await runtime._store.runs.get(run.run_id)).status == "running"
         assert stage.log[-1] == ("end", run.run_id)
+
+
+@virtual
+async def test_a_crash_of_the_supervisor_ends_the_runtime_and_nobody_waits(monkeypatch):
+    async with staged() as (runtime, stage):
+        run = await runtime.create_run("t", "work")
+        await stage.until_executing(run)
+        waiting = asyncio.ensure_future(runtime.wait(run.run_id))
+        await asyncio.sleep(1)
+        supervisor = runtime._house.wiring.supervisor
+        kinds = {kind.__name__: kind for kind in supervisor.actor_class.handlers}
+        break_once(monkeypatch, supervisor.actor_class, kinds["ThreadIdle"])
+        supervisor.tell(kinds["ThreadIdle"]("t"))
+
+        with pytest.raises(CallboardError, match="failed"):
+            await waiting
+        assert runtime.state == "failed"
+        assert (await runtime._store.runs.get(run.run_id)).status == "running"
+
+
+@virtual
+async def test_a_thread_that_cannot_be_loaded_answers_its_callers():
+    class Unreadable(MemoryRunStore):
+        broken = False
+
+        async def load_thread(self, thread_id):
+            if self.broken:
+                raise OSError("cannot read")
+            return await super().load_thread(thread_id)
+
+    store = MemoryStore()
+    store._runs.__class__ = Unreadable
+    async with staged(store=store) as (runtime, stage):
+        store.runs.broken = True
+        for _ in range(3):
+            with pytest.raises(CallboardError, match="cannot read|stopped"):
+                await runtime.create_run("t", "work")
+        store.runs.broken = False
+        await runtime.supervisor.recover()
+        run = await runtime.create_run("t", "work")
+        await stage.until_executing(run)
 
 
 @pytest.mark.parametrize("seed", range(10))
