@@ -26,6 +26,11 @@ def virtual(test):
     return run
 
 
+async def passes(seconds):
+    """Let virtual time pass. Everything that is due by then happens, in order."""
+    await asyncio.sleep(seconds)
+
+
 class Stage:
     """Notes what agents do, and holds them at gates.
 
@@ -82,7 +87,7 @@ class Stage:
             await self.gate(run.run_id).wait()
         finally:
             try:
-                await asyncio.sleep(run.input["seconds"])
+                await passes(run.input["seconds"])
             finally:
                 self._leave(run)
 

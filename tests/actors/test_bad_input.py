@@ -69,25 +69,25 @@ async def test_an_unknown_option_is_a_type_error():
             await runtime.create_run("t", "echo", colour="red")
 
 
-@pytest.mark.parametrize(
-    ("call", "text"),
-    [
-        (lambda r: r.cancel("r", action="maim"), "action is 'maim'"),
-        (lambda r: r.list_runs("t", limit=0), "limit is 0"),
-        (lambda r: r.list_runs("t", limit=10_000), "limit is 10000"),
-        (lambda r: r.list_runs("t", offset=-1), "offset is -1"),
-        (lambda r: r.list_runs("t", status="done"), "status is 'done'"),
-        (lambda r: r.list_messages("t", before_seq=1, after_seq=2), "not both"),
-        (lambda r: r.list_messages("t", before_seq=-1), "before_seq is -1"),
-        (lambda r: r.list_events("t", "r", limit=0), "limit is 0"),
-        (lambda r: r.cancel_many(), "give a thread_id"),
-        (lambda r: r.cancel_many(status="done"), "status is 'done'"),
-        (lambda r: r.drain(-1), "timeout is -1"),
-        (lambda r: r.cleanup("r", delay=-1), "delay is -1"),
-        (lambda r: r.stream("r", heartbeat_interval=0).__anext__(), "heartbeat_interval is 0"),
-        (lambda r: r.get_run(""), "run_id is ''"),
-    ],
-)
+BAD_CALLS = [
+    (lambda r: r.cancel("r", action="maim"), "action is 'maim'"),
+    (lambda r: r.list_runs("t", limit=0), "limit is 0"),
+    (lambda r: r.list_runs("t", limit=10_000), "limit is 10000"),
+    (lambda r: r.list_runs("t", offset=-1), "offset is -1"),
+    (lambda r: r.list_runs("t", status="done"), "status is 'done'"),
+    (lambda r: r.list_messages("t", before_seq=1, after_seq=2), "not both"),
+    (lambda r: r.list_messages("t", before_seq=-1), "before_seq is -1"),
+    (lambda r: r.list_events("t", "r", limit=0), "limit is 0"),
+    (lambda r: r.cancel_many(), "give a thread_id"),
+    (lambda r: r.cancel_many(status="done"), "status is 'done'"),
+    (lambda r: r.drain(-1), "timeout is -1"),
+    (lambda r: r.cleanup("r", delay=-1), "delay is -1"),
+    (lambda r: r.stream("r", heartbeat_interval=0).__anext__(), "heartbeat_interval is 0"),
+    (lambda r: r.get_run(""), "run_id is ''"),
+]
+
+
+@pytest.mark.parametrize(("call", "text"), BAD_CALLS, ids=range(len(BAD_CALLS)))
 @virtual
 async def test_other_calls_name_the_value_and_the_remedy(call, text):
     async with opened({"echo": echo}) as runtime:

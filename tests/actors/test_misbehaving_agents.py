@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from callboard import Runtime
-from tests.support import collect, opened, virtual
+from tests.support import collect, opened, passes, virtual
 
 
 @virtual
@@ -15,12 +15,12 @@ async def test_an_agent_that_swallows_cancellation_for_seconds_is_waited_for():
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            await asyncio.sleep(12)
+            await passes(12)
             return "done anyway"
 
     async with opened({"agent": agent}) as runtime:
         run = await runtime.create_run("t", "agent")
-        await asyncio.sleep(1)
+        await passes(1)
         began = asyncio.get_running_loop().time()
         await runtime.cancel(run.run_id, wait=True)
 
@@ -41,7 +41,7 @@ async def test_an_agent_that_raises_in_finally_ends_like_it_should(kind):
     async with opened({"agent": agent}) as runtime:
         run = await runtime.create_run("t", "agent")
         if kind == "aborted":
-            await asyncio.sleep(1)
+            await passes(1)
             await runtime.cancel(run.run_id)
         result = await runtime.wait(run.run_id)
 

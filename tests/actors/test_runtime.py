@@ -15,7 +15,7 @@ from callboard.domain.errors import (
     WrongLoop,
 )
 from callboard.store import MemoryStore
-from tests.support import Stage, collect, opened, staged, statuses, virtual
+from tests.support import Stage, collect, opened, passes, staged, statuses, virtual
 
 
 async def echo(run):
@@ -103,7 +103,7 @@ async def test_while_draining_nothing_is_admitted_and_readers_are_served():
     async with staged() as (runtime, stage):
         run = await runtime.create_run("t", "work")
         draining = asyncio.ensure_future(runtime.drain(60))
-        await asyncio.sleep(1)
+        await passes(1)
 
         assert runtime.state == "draining"
         with pytest.raises(RuntimeClosed, match="closing"):
@@ -132,11 +132,11 @@ async def test_a_second_runtime_on_one_store_ends_the_first_before_it_writes():
         await stage.until_executing(run)
         async with staged(store=store) as (second, _):
             assert await statuses(second, run) == ["running"]
-            await asyncio.sleep(1)
+            await passes(1)
             assert await statuses(second, run) == ["error"]
             assert (await second.get_run(run.run_id)).stop_reason == "orphaned"
             stage.release(run)
-            await asyncio.sleep(1)
+            await passes(1)
             assert first.state == "failed"
             assert await statuses(second, run) == ["error"]
 
@@ -184,7 +184,7 @@ async def test_a_caller_that_is_cancelled_while_it_creates_leaves_the_thread_as_
         creating.cancel()
         with pytest.raises(asyncio.CancelledError):
             await creating
-        await asyncio.sleep(1)
+        await passes(1)
 
         new = await runtime.get_run("new")
         assert new is None or (new.status, new.stop_reason) == ("interrupted", "withdrawn")
@@ -207,7 +207,7 @@ async def test_whenever_its_caller_is_cancelled_a_run_is_not_left_in_flight(turn
         creating.cancel()
         with pytest.raises(asyncio.CancelledError):
             await creating
-        await asyncio.sleep(1)
+        await passes(1)
 
         assert await runtime._store.runs.list_inflight() == []
         again = await runtime.create_run("t", "work")
@@ -255,7 +255,7 @@ async def test_an_end_that_the_store_does_not_take_is_told_to_nobody_until_it_do
         behind = await runtime.create_run("t", "work", multitask_strategy="enqueue")
         store.refuses = lambda entry: True
         stage.release(run, behind)
-        await asyncio.sleep(60)
+        await passes(60)
 
         assert not waiting.done()
         assert not reading.done()
@@ -273,7 +273,7 @@ async def test_an_idle_thread_leaves_memory_and_the_next_message_brings_it_back(
     async with staged(passivate_after=60) as (runtime, stage):
         run = await runtime.create_run("t", "failing")
         await runtime.wait(run.run_id)
-        await asyncio.sleep(120)
+        await passes(120)
         assert (await runtime.supervisor.tree()).threads == ()
         assert await runtime.thread_status("t") == "error"
 
@@ -290,7 +290,7 @@ async def test_passivation_never_loses_a_message_that_arrives_while_the_thread_l
         for number in range(40):
             result = await runtime.create_and_wait("t", "echo", input=number)
             assert result.output == number, f"seed {seed}"
-            await asyncio.sleep(0.2 + number * 0.05)
+            await passes(0.2 + number * 0.05)
 
 
 @virtual
@@ -321,12 +321,12 @@ async def test_a_temporary_thread_is_deleted_when_its_run_has_ended(agent):
         run = await runtime.create_run(None, agent, scope="temporary_thread")
         waiting = asyncio.ensure_future(runtime.wait(run.run_id))
         reading = asyncio.ensure_future(collect(runtime.stream(run.run_id)))
-        await asyncio.sleep(1)
+        await passes(1)
         stage.release(run)
 
         assert (await waiting).status == ("success" if agent == "work" else "error")
         assert (await reading)[-1].event == "end"
-        await asyncio.sleep(1)
+        await passes(1)
         assert await runtime.get_run(run.run_id) is None
         assert await runtime.list_runs(run.thread_id) == []
         assert await runtime._store.events.list_events_by_run(run.run_id) == []
@@ -401,7 +401,7 @@ async def test_nothing_is_left_of_a_thousand_threads_when_they_have_gone():
         await asyncio.gather(
             *(runtime.create_and_wait(f"t{number}", "echo") for number in range(1000))
         )
-        await asyncio.sleep(60)
+        await passes(60)
 
         kernel, registry = runtime._house.kernel, runtime._house.registry
         assert len(kernel) == baseline

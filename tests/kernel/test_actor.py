@@ -4,8 +4,8 @@ import asyncio
 
 import pykka
 import pytest
-from callboard.kernel import Kernel, LoopActor, handles
 
+from callboard.kernel import Kernel, LoopActor, handles
 from tests.kernel.support import Clerk, Fail, Hold, Hooked, Note, Owe, on_kernel, settle
 
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 from callboard.kernel import Entropy, Kernel, KernelOptions, SeededSchedule, WallClock
 from callboard.kernel import clock as clock_module
-
 from tests.kernel.support import Clerk, Note, settle
 
 

@@ -2,8 +2,8 @@
 
 import pykka
 import pytest
-from callboard.kernel import Crashed, LoopActor, Terminated, handles
 
+from callboard.kernel import Crashed, LoopActor, Terminated, handles
 from tests.kernel.support import Clerk, Fail, Note, Owe, on_kernel, settle
 
 

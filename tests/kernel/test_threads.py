@@ -5,9 +5,9 @@ import threading
 
 import pykka
 import pytest
+
 from callboard.domain.errors import RuntimeBusy, WouldDeadlock
 from callboard.kernel import Kernel, KernelOptions
-
 from tests.kernel.support import Clerk, Fail, Hold, Note, on_kernel, settle
 
 
@@ -120,7 +120,7 @@ def test_asking_an_actor_whose_loop_has_closed_says_so():
         return Kernel().spawn(Clerk)
 
     ref = asyncio.run(main())
-    with pytest.raises(pykka.ActorDeadError, match="stopped|closed"):
+    with pytest.raises(pykka.ActorDeadError, match=r"stopped|closed"):
         _in_a_thread(lambda: ref.ask(Note(), timeout=5))
 
 
@@ -194,7 +194,7 @@ def _in_a_thread(work):
     def call():
         try:
             work()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again below
             raised.append(error)
 
     thread = threading.Thread(target=call)

@@ -1,13 +1,11 @@
 """What the metrics observer counts, and how prometheus sees it."""
 
-import asyncio
-
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from callboard.observers import MetricsObserver
 from callboard.observers.prometheus import PrometheusCollector
-from tests.support import staged, virtual
+from tests.support import passes, staged, virtual
 
 
 async def played(metrics):
@@ -18,10 +16,10 @@ async def played(metrics):
         second = await runtime.create_run("t", "failing", multitask_strategy="enqueue")
         third = await runtime.create_run("t", "work", multitask_strategy="enqueue")
         await runtime.cancel(third.run_id)
-        await asyncio.sleep(5)
+        await passes(5)
         stage.release(first)
         await runtime.wait(second.run_id)
-        await asyncio.sleep(1)
+        await passes(1)
     return metrics.statistics()
 
 
@@ -58,7 +56,7 @@ async def test_an_event_that_is_told_again_counts_once():
         run = await runtime.create_run("t", "work")
         stage.release(run)
         await runtime.wait(run.run_id)
-        await asyncio.sleep(1)
+        await passes(1)
 
     counted = metrics.statistics()
     assert (counted.created, counted.started, counted.ended) == (1, 1, {"success": 1})

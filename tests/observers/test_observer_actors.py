@@ -7,7 +7,7 @@ import pytest
 from callboard.domain.errors import InvalidValue
 from callboard.observers import observer_actor
 from callboard.store import MemoryStore
-from tests.support import lifecycle, opened, staged, virtual
+from tests.support import lifecycle, opened, passes, staged, virtual
 
 
 async def succeed(run):
@@ -37,7 +37,7 @@ class Recorder:
 async def told(runtime, run):
     """Wait until a run has ended and every observer has been told of it."""
     result = await runtime.wait(run.run_id)
-    await asyncio.sleep(1)
+    await passes(1)
     return result
 
 
@@ -84,7 +84,7 @@ async def test_a_slow_observer_delays_neither_runs_nor_its_fellows():
         assert len(quick.of(run)) == 6
         assert slow.events == []
         slow.gate.set()
-        await asyncio.sleep(1)
+        await passes(1)
         assert [e.event_id for e in slow.events] == [e.event_id for e in quick.events]
 
 
@@ -111,7 +111,7 @@ async def test_a_run_fails_with_the_error_of_an_observer_it_requires(kind):
     async def agent(run):
         executed.append(run.run_id)
         run.message("human", "hello")
-        await asyncio.sleep(10)
+        await passes(10)
 
     async with opened({"agent": agent}) as runtime:
         runtime.observe(Recorder(fail_on=kind), required=True)
@@ -129,7 +129,7 @@ async def test_a_run_waits_for_an_observer_it_requires():
         runtime.observe(recorder, required=True)
         recorder.gate.clear()
         run = await runtime.create_run("t", "agent")
-        await asyncio.sleep(10)
+        await passes(10)
         assert (await runtime.get_run(run.run_id)).status == "pending"
 
         recorder.gate.set()
@@ -149,7 +149,7 @@ async def test_the_end_is_told_to_required_observers_before_anybody_else_hears_o
         runtime.observe(recorder, required=True)
         run = await runtime.create_run("t", "agent")
         waiting = asyncio.ensure_future(runtime.wait(run.run_id))
-        await asyncio.sleep(10)
+        await passes(10)
 
         assert not waiting.done()
         recorder.gate.set()
@@ -192,7 +192,7 @@ async def test_an_observer_that_falls_behind_reads_the_log_instead_of_filling_me
         for number in range(50):
             await told(runtime, await runtime.create_run(f"t{number}", "agent"))
         slow.gate.set()
-        await asyncio.sleep(10)
+        await passes(10)
         await told(runtime, await runtime.create_run("last", "agent"))
 
         stored = await runtime._store.events.read(limit=10_000)
@@ -217,7 +217,7 @@ async def test_an_observer_whose_actor_crashes_goes_on_at_its_cursor(monkeypatch
         runtime.observe(recorder, name="frail")
         run = await runtime.create_run("t", "agent")
         await told(runtime, run)
-        await asyncio.sleep(10)
+        await passes(10)
 
         assert crashed
         assert (await anext(events)).type == "observer_restarted"

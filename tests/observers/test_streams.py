@@ -6,7 +6,7 @@ import pytest
 
 from callboard.actors.wiring import Settings
 from callboard.domain.errors import InvalidValue, RunNotFound
-from tests.support import collect, opened, staged, virtual
+from tests.support import collect, opened, passes, staged, virtual
 
 
 def counting(frames):
@@ -85,11 +85,11 @@ async def test_subscribers_before_during_and_after_the_run_see_the_same_frames()
         blocker = await runtime.create_run("t", "work")
         run = await runtime.create_run("t", "work", multitask_strategy="enqueue")
         before = asyncio.ensure_future(collect(runtime.stream(run.run_id)))
-        await asyncio.sleep(1)
+        await passes(1)
         stage.release(blocker)
         await stage.until_executing(run)
         during = asyncio.ensure_future(collect(runtime.stream(run.run_id)))
-        await asyncio.sleep(1)
+        await passes(1)
         stage.release(run)
         await runtime.wait(run.run_id)
         after = await collect(runtime.stream(run.run_id))
@@ -104,7 +104,7 @@ async def test_a_run_aborted_in_the_queue_ends_its_stream():
         await runtime.create_run("t", "work")
         queued = await runtime.create_run("t", "work", multitask_strategy="enqueue")
         reading = asyncio.ensure_future(collect(runtime.stream(queued.run_id)))
-        await asyncio.sleep(1)
+        await passes(1)
         await runtime.cancel(queued.run_id)
 
         assert [f.event for f in await reading] == ["metadata", "end"]
@@ -211,9 +211,9 @@ async def test_cleanup_waits_for_its_delay_and_spares_runs_in_flight():
         stage.release(run)
         await runtime.wait(run.run_id)
         await runtime.cleanup(run.run_id, delay=30)
-        await asyncio.sleep(29)
+        await passes(29)
         assert (await runtime.supervisor.tree()).streams == 1
-        await asyncio.sleep(2)
+        await passes(2)
         assert (await runtime.supervisor.tree()).streams == 0
 
 
@@ -224,7 +224,7 @@ async def test_ended_streams_go_by_count_and_by_age():
         for _ in range(20):
             await runtime.create_and_wait("t", "agent")
         assert (await runtime.supervisor.tree()).streams == 5
-        await asyncio.sleep(200)
+        await passes(200)
         await runtime.create_and_wait("t", "agent")
 
         assert (await runtime.supervisor.tree()).streams == 1
@@ -240,9 +240,9 @@ async def test_a_reader_that_vanishes_leaves_nothing_behind():
 
         for _ in range(50):
             reading = asyncio.ensure_future(read())
-            await asyncio.sleep(0.1)
+            await passes(0.1)
             reading.cancel()
-        await asyncio.sleep(60)
+        await passes(60)
 
         actor = runtime._house.wiring.stream.actor_inbox.actor
         stream = actor._streams[run.run_id]

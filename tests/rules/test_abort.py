@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from callboard.domain.errors import AttemptFenced, RunNotFound
-from tests.support import collect, lifecycle, opened, staged, statuses, virtual
+from tests.support import collect, lifecycle, opened, passes, staged, statuses, virtual
 
 
 @virtual
@@ -61,7 +61,7 @@ async def test_rule_12_the_signal_is_set_before_the_task_is_cancelled():
 
     async with opened({"agent": agent}) as runtime:
         run = await runtime.create_run("t", "agent")
-        await asyncio.sleep(1)
+        await passes(1)
         await runtime.cancel(run.run_id, "rollback", wait=True)
 
     assert seen == [(True, "rollback")]
@@ -220,9 +220,9 @@ async def test_rule_17_what_a_fenced_agent_writes_goes_nowhere():
 
     async with opened({"agent": agent}, abort_grace=1.0) as runtime:
         run = await runtime.create_run("t", "agent")
-        await asyncio.sleep(1)
+        await passes(1)
         await runtime.cancel(run.run_id, wait=True)
-        await asyncio.sleep(1)
+        await passes(1)
 
         assert caught == [run.run_id]
         assert await runtime._store.checkpoints.load("t") == "before"
@@ -251,7 +251,7 @@ async def test_rule_18_waiting_in_the_queue_does_not_count_towards_the_timeout()
     async with staged() as (runtime, stage):
         first = await runtime.create_run("t", "work")
         queued = await runtime.create_run("t", "work", timeout=1, multitask_strategy="enqueue")
-        await asyncio.sleep(10)
+        await passes(10)
         stage.release(first, queued)
 
         assert (await runtime.wait(queued.run_id)).status == "success"
@@ -268,10 +268,10 @@ async def test_rule_19_when_the_last_consumer_leaves_on_disconnect_decides(mode,
         await stage.until_executing(run)
 
         await streams[0].aclose()
-        await asyncio.sleep(1)
+        await passes(1)
         assert await statuses(runtime, run) == ["running"]
         await streams[1].aclose()
-        await asyncio.sleep(1)
+        await passes(1)
         stage.release(run)
 
         result = await runtime.wait(run.run_id)

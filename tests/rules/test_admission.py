@@ -11,7 +11,7 @@ from callboard.domain.errors import (
     UnsupportedStrategyError,
 )
 from callboard.store import MemoryStore
-from tests.support import lifecycle, staged, statuses, virtual
+from tests.support import lifecycle, passes, staged, statuses, virtual
 
 
 @virtual
@@ -165,7 +165,7 @@ async def test_rule_06_a_storm_of_mixed_strategies_ends_terminal_without_overlap
         agents = ["slow", "failing", "slow"]
 
         async def one(number, strategy):
-            await asyncio.sleep(number % 5)
+            await passes(number % 5)
             run = await runtime.create_run(
                 "t",
                 agents[number % 3],

@@ -28,7 +28,7 @@ USAGE = RunUsage(total_tokens=7, tokens_by_model={"m": 7})
 
 
 @contract
-@pytest.mark.parametrize(("now", "target"), product(RunStatus, RunStatus))
+@pytest.mark.parametrize(("now", "target"), list(product(RunStatus, RunStatus)))
 async def test_a_record_moves_as_the_table_says_and_no_other_way(store, now, target):
     await put(store, run(status=now))
     allowed = target is now or target in TRANSITIONS[now]
@@ -41,7 +41,7 @@ async def test_a_record_moves_as_the_table_says_and_no_other_way(store, now, tar
 
 
 @contract
-@pytest.mark.parametrize("now", RunStatus)
+@pytest.mark.parametrize("now", list(RunStatus))
 async def test_a_record_in_another_status_than_expected_does_not_move(store, now):
     before = run(status=now)
     await put(store, before)
@@ -201,7 +201,7 @@ async def test_a_completion_of_an_unknown_run_is_refused(store):
 
 
 @contract
-@pytest.mark.parametrize("status", RunStatus)
+@pytest.mark.parametrize("status", list(RunStatus))
 async def test_progress_is_written_on_running_runs_only_and_moves_nothing(store, status):
     await put(store, run(status=status))
 
