@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from ..domain.errors import CallboardError
+from ..domain.errors import CallboardError, InvalidValue
+from ..domain.payload import JSON, plain
 from .context import AttemptGate, Checkpoint, RunContext
 from .executors.base import AttemptOutput, Executor
 from .messages import AttemptEnded, Restored
@@ -119,9 +120,17 @@ async def _execute(executor: Executor, context: RunContext, book: RunBook) -> At
     try:
         if book.captured is UNSET:
             book.captured = await executor.capture(context)
-        return await executor.execute(context)
+        return _checked(await executor.execute(context))
     except (Exception, asyncio.CancelledError):
         raise
     except BaseException as error:
         # asyncio would carry SystemExit and its like out of the loop and end the host.
         raise AgentExited(repr(error)) from error
+
+
+def _checked(result: object) -> AttemptOutput:
+    """What the executor returned, as JSON that nobody can change any more."""
+    if not isinstance(result, AttemptOutput):
+        raise InvalidValue("execute()", result, "have the executor return an AttemptOutput")
+    data: dict[str, JSON] = plain(result.completion_data, "completion_data")
+    return AttemptOutput(plain(result.output, "output"), data)

@@ -17,7 +17,7 @@ class AttemptOutput:
     """What an attempt that came to its end has to show.
 
     Args:
-        output: the run's output, JSON.
+        output: the run's output; what is not JSON fails the run.
         completion_data: what there is to tell beside it; it has `interrupts`, a list of
             the questions, when the agent stopped for a human (empty at a breakpoint).
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...domain.enums import RunScope
 from ...domain.errors import InvalidValue
-from ...domain.payload import plain
 from .base import AttemptOutput
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class CoroutineExecutor(_StateExecutor):
     async def execute(self, run: RunContext) -> AttemptOutput:
         """Await the coroutine."""
         try:
-            return AttemptOutput(plain(await self._agent(run), "output"))
+            return AttemptOutput(await self._agent(run))
         finally:
             await self._close(run)
 
@@ -119,7 +118,7 @@ class FunctionExecutor(_StateExecutor):
         if cancelled is not None:
             work.future.exception()  # it was asked to end, and how it did does not matter
             raise cancelled
-        return AttemptOutput(plain(work.future.result(), "output"))
+        return AttemptOutput(work.future.result())
 
 
 FLUSH_EVERY = 64

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from callboard import Runtime
+from callboard import AttemptOutput, Runtime
 from tests.support import collect, opened, passes, virtual
 
 
@@ -59,6 +59,26 @@ async def test_an_unserialisable_return_value_is_an_error_that_names_the_place(v
 
         assert result.status == "error"
         assert result.error.startswith("UnserialisablePayload: output.answer")
+
+
+@pytest.mark.parametrize("returned", [object(), AttemptOutput({1, 2})])
+@virtual
+async def test_an_executor_that_returns_nonsense_fails_its_run(returned):
+    class Odd:
+        async def capture(self, run):
+            return None
+
+        async def execute(self, run):
+            return returned
+
+        async def restore(self, run, captured):
+            return None
+
+    async with opened({"agent": Odd()}) as runtime:
+        result = await runtime.create_and_wait("t", "agent")
+
+        assert result.status == "error"
+        assert result.error.startswith(("InvalidValue: execute()", "UnserialisablePayload: output"))
 
 
 @virtual
