@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .wiring import Wiring
 
 
+_MANY = 64
+"""Waiters after which those who have given up are looked for."""
+
+
 class Phase(StrEnum):
     """What a run's actor is doing.
 
@@ -106,3 +110,9 @@ class RunBook:
             "thread_id": str(request.thread_id),
             "attempt": max(1, self.ledger.attempt),
         }
+
+    def wait(self, reply: LoopFuture[Any]) -> None:
+        """Note somebody who waits for the end, and forget those who have given up."""
+        if len(self.waiters) >= _MANY:
+            self.waiters = [waiter for waiter in self.waiters if not waiter.cancelled()]
+        self.waiters.append(reply)

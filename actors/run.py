@@ -314,7 +314,7 @@ class RunActor(RecordingActor):
     def _wait(self, _: Wait) -> Any:
         reply = self.defer()
         if reply is not None:
-            self.book.waiters.append(reply)
+            self.book.wait(reply)
 
     @handles(Describe)
     def _describe(self, _: Describe) -> RunNode:

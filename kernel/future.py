@@ -135,6 +135,11 @@ class LoopFuture(asyncio.Future[T], pykka.Future[T]):
             asyncio.Future.set_exception(self, error)
             self._log_traceback = False
 
+    def cancel(self, msg: Any = None) -> bool:
+        """The asker has gone away: nobody owes it anything any more."""
+        self._disown()
+        return asyncio.Future.cancel(self, msg)
+
     def _disown(self) -> None:
         if self.owner is not None:
             self.owner.forget_reply(self)

@@ -395,6 +395,21 @@ async def test_a_run_can_be_deleted_when_it_has_ended_and_not_before():
 
 
 @virtual
+async def test_callers_that_give_up_waiting_leave_nothing_behind():
+    async with staged() as (runtime, stage):
+        run = await runtime.create_run("t", "work")
+        for _ in range(500):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(runtime.wait(run.run_id), 0.01)
+
+        mailbox = runtime._house.registry.runs[run.run_id].actor_inbox
+        assert len(mailbox.actor.book.waiters) <= 64
+        assert mailbox.owed is None
+        stage.release(run)
+        assert (await runtime.wait(run.run_id)).status == "success"
+
+
+@virtual
 async def test_nothing_is_left_of_a_thousand_threads_when_they_have_gone():
     async with opened({"echo": echo}, passivate_after=10.0) as runtime:
         baseline = len(runtime._house.kernel)
