@@ -15,6 +15,7 @@ from ..domain.supervision import SupervisionEvent
 from ..domain.views import FramePage
 from ..kernel import Kernel, KernelOptions, LoopRef
 from ..observers import (
+    Barrier,
     CaughtUp,
     Cursor,
     JournalActor,
@@ -33,8 +34,8 @@ from .wiring import Registry, Settings, Wiring
 
 _log = structlog.get_logger("callboard.runtime")
 
-_OBSERVER_PATIENCE = 5.0
-"""Seconds a closing runtime waits for observers to be told of the last events."""
+_PATIENCE = 5.0
+"""Seconds a closing runtime waits for the journal, and then for observers, to finish."""
 
 
 class House:
@@ -237,10 +238,11 @@ class House:
                 wait.cancel()
 
     async def close(self) -> None:
-        """Tell the observers of the last events, then stop every actor."""
+        """Store and tell what is still under way, then stop every actor."""
+        await asyncio.wait([self.wiring.journal.request(Barrier())], timeout=_PATIENCE)
         told = [ref.request(CaughtUp()) for ref in self._observers.values() if ref.is_alive()]
         if told:
-            await asyncio.wait(told, timeout=_OBSERVER_PATIENCE)
+            await asyncio.wait(told, timeout=_PATIENCE)
         self.take_down()
         await self.wiring.store.close()
 

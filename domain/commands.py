@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import isfinite
+from math import inf, isfinite
 from typing import Literal, TypeAlias, TypeVar
 
 from .enums import CancelAction, DisconnectMode, MultitaskStrategy, RunScope
-from .errors import InvalidValue, UnsupportedStrategyError
+from .errors import InvalidIdentifier, InvalidValue, UnsupportedStrategyError
 from .identifiers import AssistantId, RunId, ThreadId, UserId
 from .payload import JSON, plain
 from .records import quick
@@ -74,7 +74,7 @@ class CreateRunCommand:
         if self.user_id is not None:
             put(self, "user_id", UserId(self.user_id))
         if self.follow_up_to_run_id is not None:
-            put(self, "follow_up_to_run_id", RunId(self.follow_up_to_run_id))
+            put(self, "follow_up_to_run_id", _followed(self.follow_up_to_run_id))
         if self.idempotency_key is not None:
             _check_text(self.idempotency_key, "idempotency_key")
         _check_durations(self.after_seconds, self.timeout)
@@ -185,9 +185,13 @@ def check_seconds(value: object, field_name: str) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidValue(field_name, value, "give a number of seconds")
-    if not isfinite(value) or value < 0:
+    try:
+        seconds = float(value)
+    except OverflowError:
+        seconds = inf
+    if not isfinite(seconds) or seconds < 0:
         raise InvalidValue(field_name, value, "give a finite number of seconds, 0 or more")
-    return float(value)
+    return seconds
 
 
 def check_flag(value: object, field_name: str) -> None:
@@ -220,6 +224,13 @@ def _strategy(value: object) -> MultitaskStrategy:
         raise UnsupportedStrategyError(
             "multitask_strategy", value, f"choose one of {known}"
         ) from None
+
+
+def _followed(value: str) -> RunId:
+    try:
+        return RunId(value)
+    except InvalidIdentifier as error:
+        raise InvalidIdentifier("follow_up_to_run_id", value, error.fault) from None
 
 
 def _check_durations(after_seconds: object, timeout: object) -> None:

@@ -58,6 +58,17 @@ class Ends:
         mailbox.suspended = True
         self.post(parent, Envelope(Crashed(LoopRef(mailbox), error)))
 
+    def _perish(
+        self, mailbox: Mailbox, envelope: Envelope[Any], error: BaseException
+    ) -> None:
+        """Stop an actor, supervised or not, whose handler raised what is no `Exception`."""
+        _log.error("actor_failed", actor=repr(mailbox), error=repr(error), exc_info=error)
+        if envelope.reply_to is not None:
+            dead = pykka.ActorDeadError(f"{mailbox} stopped while it handled the message")
+            dead.__cause__ = error
+            envelope.reply_to.set_exception(dead)  # type: ignore[arg-type]
+        self.stop_now(mailbox, error)
+
     def stop_now(self, mailbox: Mailbox, cause: BaseException | None = None) -> None:
         """Stop an actor; answer everybody who waits for it; tell who watches it."""
         if mailbox.stopped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import sys
 import threading
@@ -52,14 +53,21 @@ class LoopFuture(asyncio.Future[T], pykka.Future[T]):
     __iter__ = __await__
 
     async def _await_elsewhere(self) -> T:
-        here = asyncio.get_running_loop()
+        loop, here = self.get_loop(), asyncio.get_running_loop()
         settled = here.create_future()
 
         def wake(_: asyncio.Future[T]) -> None:
-            here.call_soon_threadsafe(_settle, settled)
+            with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits there
+                here.call_soon_threadsafe(_settle, settled)
 
-        self.get_loop().call_soon_threadsafe(self.add_done_callback, wake)
-        await settled
+        try:
+            loop.call_soon_threadsafe(self.add_done_callback, wake)
+        except RuntimeError as error:
+            raise _loop_closed() from error
+        while not settled.done() and not loop.is_closed():
+            await asyncio.wait([settled], timeout=_POLL)
+        if not self.done():
+            raise _loop_closed()
         return self.result()
 
     def get(self, *, timeout: float | None = None) -> T:
@@ -96,8 +104,10 @@ class LoopFuture(asyncio.Future[T], pykka.Future[T]):
                 remaining -= _POLL
                 if remaining <= 0:
                     raise pykka.Timeout(f"{timeout} seconds")
-            if loop.is_closed() and not self.done():
-                raise _loop_closed()
+            if loop.is_closed():  # a callback may have been lost, an answer not
+                break
+        if not self.done():
+            raise _loop_closed()
 
     def set(self, value: Any = None) -> None:
         """Answer with `value`. Ignored when the asker has gone away.
@@ -159,6 +169,8 @@ class LoopFuture(asyncio.Future[T], pykka.Future[T]):
                 return
             try:
                 result.set(combine([source.result() for source in sources]))
+            except asyncio.CancelledError:
+                result.cancel()
             except Exception as error:  # noqa: BLE001 - it is the derived future's answer
                 result.set_exception(error)
 

@@ -57,7 +57,8 @@ class Inbound:
         self._queue.append((mailbox, envelope))
         # The flag falls before the queue is emptied. So whoever sees it raised has put
         # its envelope there before the emptying, and no wake-up is lost.
-        if self._signalled:
+        # A loop that closed before its callback ran will not let the flag fall.
+        if self._signalled and not self._loop.is_closed():
             return
         self._signalled = True
         try:

@@ -217,14 +217,16 @@ class Kernel(Ends):
         ready, time = self._ready, self.loop.time
         deadline = time() + self._turn_time
         turns = 0
-        while ready:
-            self._turn(ready.popleft())
-            turns += 1
-            if not turns & 7 and time() >= deadline:
-                break
-        if ready and not self._awake:
-            self._awake = True
-            self.loop.call_soon(self._drain, context=self._context)
+        try:
+            while ready:
+                self._turn(ready.popleft())
+                turns += 1
+                if not turns & 7 and time() >= deadline:
+                    break
+        finally:  # a BaseException ends one actor; the others keep their turns
+            if ready and not self._awake:
+                self._awake = True
+                self.loop.call_soon(self._drain, context=self._context)
 
     def _turn(self, mailbox: Mailbox) -> None:  # noqa: C901, PLR0912 - each call saved counts
         """Let an actor handle some messages. The hot path: it calls as little as it can."""
@@ -270,7 +272,7 @@ class Kernel(Ends):
         if isinstance(error, Exception):
             self._failed(mailbox, envelope, error)
         else:
-            self.stop_now(mailbox, error)
+            self._perish(mailbox, envelope, error)
             raise error
 
     def _end_turn(self, mailbox: Mailbox, actor: LoopActor) -> None:
@@ -282,19 +284,25 @@ class Kernel(Ends):
     def _handle_async(
         self, mailbox: Mailbox, envelope: Envelope[Any], coroutine: Coroutine[Any, Any, Any]
     ) -> None:
-        task = self.loop.create_task(coroutine)
+        actor, task = mailbox.actor, self.loop.create_task(coroutine)
         mailbox.task, mailbox.held = task, True
 
         def done(task: asyncio.Task[Any]) -> None:
             if mailbox.task is task:
                 mailbox.task, mailbox.held = None, mailbox.paused
-            self._finish_async(mailbox, envelope, task)
+            in_charge = mailbox.actor is actor and not mailbox.suspended
+            self._finish_async(mailbox, envelope, task, in_charge=in_charge)
             self.reschedule(mailbox)
 
         task.add_done_callback(done)
 
     def _finish_async(
-        self, mailbox: Mailbox, envelope: Envelope[Any], task: asyncio.Task[Any]
+        self,
+        mailbox: Mailbox,
+        envelope: Envelope[Any],
+        task: asyncio.Task[Any],
+        *,
+        in_charge: bool,
     ) -> None:
         if task.cancelled():
             error: BaseException | None = pykka.ActorDeadError(
@@ -305,11 +313,12 @@ class Kernel(Ends):
         if error is None:
             if envelope.reply_to is not None:
                 envelope.reply_to.set(task.result())
-        elif mailbox.stopped or not isinstance(error, Exception):
-            if envelope.reply_to is not None:
-                envelope.reply_to.set_exception(error)  # type: ignore[arg-type]
-        else:
+        elif not isinstance(error, Exception):
+            self._perish(mailbox, envelope, error)
+        elif in_charge:
             self._failed(mailbox, envelope, error)
+        elif envelope.reply_to is not None:  # stopped, crashed or revived: only the asker cares
+            envelope.reply_to.set_exception(error)  # type: ignore[arg-type]
 
     def reschedule(self, mailbox: Mailbox) -> None:
         """Give the actor a turn if there is something it may handle."""

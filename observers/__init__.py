@@ -10,6 +10,7 @@ from .bindings import (
 from .frames import Evicted, FrameBuffer, FrameWriter, Publish
 from .journal import (
     Append,
+    Barrier,
     Committed,
     JournalActor,
     NotCommitted,
@@ -45,6 +46,7 @@ from .structured_log import StructlogObserver
 __all__ = [
     "Append",
     "Attach",
+    "Barrier",
     "CallbackObserver",
     "CaughtUp",
     "Cleanup",

@@ -18,7 +18,7 @@ import structlog
 from ..domain.enums import EventCategory
 from ..domain.errors import RuntimeBusy, StoreUnavailable
 from ..domain.views import StoredRunEvent
-from ..kernel import LoopActor, LoopRef, handles
+from ..kernel import LoopActor, LoopFuture, LoopRef, handles
 from ..store.ports import Entry, Outcome, Store, Verdict
 
 _log = structlog.get_logger("callboard.journal")
@@ -42,6 +42,10 @@ class Append(NamedTuple):
     entry: Entry
     origin: LoopRef[Any] | None = None
     tag: object = None
+
+
+class Barrier(NamedTuple):
+    """Answers when everything appended before it is stored."""
 
 
 class Committed(NamedTuple):
@@ -136,6 +140,7 @@ class JournalActor(LoopActor):
         self._committing = False
         self._failures = 0
         self._head = head
+        self._barriers: list[LoopFuture[Any]] = []
         self._observers: dict[LoopRef[Any], bool] = {}
         """Who is told, and whether as a required one."""
 
@@ -150,6 +155,12 @@ class JournalActor(LoopActor):
             self._give_up(message, StoreUnavailable("the run", "it failed before; trying again"))
         else:
             self._pending.append(message)
+
+    @handles(Barrier)
+    def _barrier(self, _: Barrier) -> None:
+        reply = self.defer() if self._pending or self._committing else None
+        if reply is not None:
+            self._barriers.append(reply)
 
     @handles(Bind)
     def _bind(self, message: Bind) -> int:
@@ -209,6 +220,10 @@ class JournalActor(LoopActor):
         self._answer(message.group, message.outcomes)
         if self._pending:
             self._commit()
+        elif self._barriers:
+            barriers, self._barriers = self._barriers, []
+            for reply in barriers:
+                reply.set(None)
 
     def _answer(self, group: list[Append], outcomes: list[Outcome]) -> None:
         awaited = sum(self._observers.values())

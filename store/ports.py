@@ -125,9 +125,7 @@ class RunStore(Protocol):
     """
 
     async def put(self, run: RunSnapshot) -> bool:
-        """Insert a record. A second put of the same `run_id` changes nothing.
-
-        Neither does one whose idempotency key is taken on its thread.
+        """Insert a record, unless its `run_id`, or its key on its thread, is taken.
 
         Returns:
             whether it was inserted.

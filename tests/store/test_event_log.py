@@ -1,6 +1,7 @@
 """The event log: appending, reading, deleting."""
 
 import asyncio
+import itertools
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,7 @@ def positions(events):
 
 
 def strictly_ascend(values):
-    return all(a < b for a, b in zip(values, values[1:], strict=False))
+    return all(a < b for a, b in itertools.pairwise(values))
 
 
 @contract

@@ -1,6 +1,6 @@
 """How a record changes: compare-and-set, completion, progress, the model's name."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given
@@ -147,7 +147,7 @@ async def test_no_sequence_of_changes_leaves_a_terminal_status(store, attempts):
         await store.runs.update_run_completion("r", target, RunCompletion(), at(2))
         history.append((await store.runs.get("r")).status)
 
-    for now, later in zip(history, history[1:], strict=False):
+    for now, later in pairwise(history):
         assert later is now or later in TRANSITIONS[now]
 
 
