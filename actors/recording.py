@@ -127,8 +127,9 @@ class RecordingActor(LoopActor):
     @handles(Committed, system=True)
     def _committed(self, message: Committed) -> None:
         verdict = message.outcome.verdict
-        resent = verdict is Verdict.STALE and self.book.crashes > 0
-        if verdict is not Verdict.APPLIED and not resent:
+        # Progress, and what a replaced actor sent again, may have been stored before.
+        repeated = message.tag == PROGRESS or self.book.crashes > 0
+        if verdict is not Verdict.APPLIED and not (verdict is Verdict.STALE and repeated):
             self._lost(message)
             return
         self._awaited += message.awaited

@@ -58,9 +58,7 @@ class Ends:
         mailbox.suspended = True
         self.post(parent, Envelope(Crashed(LoopRef(mailbox), error)))
 
-    def _perish(
-        self, mailbox: Mailbox, envelope: Envelope[Any], error: BaseException
-    ) -> None:
+    def _perish(self, mailbox: Mailbox, envelope: Envelope[Any], error: BaseException) -> None:
         """Stop an actor, supervised or not, whose handler raised what is no `Exception`."""
         _log.error("actor_failed", actor=repr(mailbox), error=repr(error), exc_info=error)
         if envelope.reply_to is not None:

@@ -31,7 +31,7 @@ class LoopFuture(asyncio.Future[T], pykka.Future[T]):
     through a thread-safe hand-over.
     """
 
-    _get_hook = None
+    _get_hook: Callable[[float | None], T] | None = None
     owner: Mailbox | None = None
     """The actor that took the reply upon itself, while it owes it."""
     _thread_id: int
@@ -117,7 +117,10 @@ class LoopFuture(asyncio.Future[T], pykka.Future[T]):
 
         """
         if threading.get_ident() != self._thread_id:
-            self.get_loop().call_soon_threadsafe(self.set, value)
+            try:
+                self.get_loop().call_soon_threadsafe(self.set, value)
+            except RuntimeError:  # the loop is closed: nobody else touches this any more
+                self.set_result(value)
         elif not self.cancelled():
             self._disown()
             self.set_result(value)
@@ -192,8 +195,13 @@ class LoopFuture(asyncio.Future[T], pykka.Future[T]):
     def _when_done(self, callback: Callable[[asyncio.Future[Any]], None]) -> None:
         if threading.get_ident() == self._thread_id:
             self.add_done_callback(callback)
-        else:
+            return
+        try:
             self.get_loop().call_soon_threadsafe(self.add_done_callback, callback)
+        except RuntimeError:  # the loop is closed: nobody else touches this any more
+            if not self.done():
+                self.set_exception(_loop_closed())
+            callback(self)
 
     def filter(self, func: Callable[[Any], bool]) -> Any:
         """A future of those items of the value for which `func` holds."""

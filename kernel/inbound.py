@@ -77,5 +77,9 @@ class Inbound:
 
     def bounce(self) -> None:
         """Give back what is there: nobody will take it."""
-        while self._queue:
-            self._bounce(*self._queue.popleft())
+        while True:
+            try:
+                mailbox, envelope = self._queue.popleft()
+            except IndexError:  # asked first, it could still be taken by another OS thread
+                return
+            self._bounce(mailbox, envelope)

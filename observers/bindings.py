@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
 from ..domain.errors import InvalidValue
 from ..domain.events import RunLifecycleEvent
 from .protocol import RunObserver
+from .structured_log import printable
 
 _log = structlog.get_logger("callboard.observer")
 
@@ -72,25 +72,37 @@ class CompositeObserver:
         self._bindings = tuple(bindings)
 
     async def on_event(self, event: RunLifecycleEvent) -> None:
-        """Tell them all."""
+        """Tell them all, in order, each when the one before has finished.
+
+        Raises:
+            Exception: what a required one raised; those behind it were not told.
+
+        """
         for binding in self._bindings:
             try:
                 told = binding.observer.on_event(event)
                 if inspect.isawaitable(told):
                     await told
-            except Exception as error:
+            except Exception as error:  # whatever an observer raises stays its own
                 if binding.required:
                     raise
                 _log.warning(
                     "observer_failed",
-                    observer=binding.name or type(binding.observer).__name__,
+                    observer=printable(binding.name or type(binding.observer).__name__),
                     event_type=str(event.event_type),
                     run_id=event.run_id,
-                    error=repr(error),
+                    error=_described(error),
                 )
 
 
-def ensure_observer(observer: Any) -> RunObserver:
+def _described(error: Exception) -> str:
+    try:
+        return printable(repr(error))
+    except Exception:  # noqa: BLE001 - the class of the error is the observer's own too
+        return type(error).__name__
+
+
+def ensure_observer(observer: RunObserver | Callback | None) -> RunObserver:
     """Make an observer of `None`, a callback, or an observer.
 
     Raises:

@@ -8,17 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ..domain.enums import LifecycleEventType
+from ..domain.enums import LifecycleEventType, RunStatus
 from ..domain.events import RunLifecycleEvent
 
 BUCKETS = (0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 """Upper bounds of the histograms' buckets, in seconds."""
 
 _ENDS = {
-    LifecycleEventType.RUN_COMPLETED,
-    LifecycleEventType.RUN_FAILED,
-    LifecycleEventType.RUN_CANCELLED,
+    LifecycleEventType.RUN_COMPLETED: RunStatus.SUCCESS,
+    LifecycleEventType.RUN_FAILED: RunStatus.ERROR,
+    LifecycleEventType.RUN_CANCELLED: RunStatus.INTERRUPTED,
 }
+"""The status a run has ended with, where the event does not say which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ class MetricsObserver:
     """Counts runs and times them. Read it with `statistics`.
 
     An event that is told again while its run is in flight counts once. What is kept of a
-    run is dropped when it ends.
+    run is dropped when it ends. A run that was created before the observer was bound is
+    not counted; bind with `replay=True` to count those in the log.
     """
 
     def __init__(self) -> None:
@@ -125,21 +127,25 @@ class MetricsObserver:
         elif event.event_type is LifecycleEventType.RUN_STARTED:
             run.started = event.occurred_at
             if run.created is not None:
-                self._queued.add((event.occurred_at - run.created).total_seconds())
+                self._queued.add(_seconds(run.created, event.occurred_at))
         elif event.event_type in _ENDS:
             self._end(event, run)
 
     def _end(self, event: RunLifecycleEvent, run: _Run) -> None:
         del self._runs[event.run_id]
-        cancelled = event.event_type is LifecycleEventType.RUN_CANCELLED
-        self._ended["interrupted" if cancelled else str(event.payload.get("status"))] += 1
-        if "stop_reason" in event.payload:
-            self._stopped[str(event.payload["stop_reason"])] += 1
+        self._ended[str(event.payload.get("status") or _ENDS[event.event_type])] += 1
+        reason = event.payload.get("stop_reason")
+        if reason is not None:
+            self._stopped[str(reason)] += 1
         if run.started is not None:
-            self._executed.add((event.occurred_at - run.started).total_seconds())
+            self._executed.add(_seconds(run.started, event.occurred_at))
 
     def statistics(self) -> RunStatistics:
-        """What was counted so far."""
+        """What was counted so far.
+
+        May be called from any OS thread. Off the event loop, an event that is being counted
+        at that moment may show in some figures and not yet in others.
+        """
         return RunStatistics(
             created=self._events[LifecycleEventType.RUN_CREATED],
             started=self._events[LifecycleEventType.RUN_STARTED],
@@ -150,3 +156,8 @@ class MetricsObserver:
             queued=self._queued.durations(),
             executed=self._executed.durations(),
         )
+
+
+def _seconds(since: datetime, until: datetime) -> float:
+    """How long it was. Clocks are set back; nothing has taken less than no time."""
+    return max(0.0, (until - since).total_seconds())

@@ -47,6 +47,14 @@ class PrometheusCollector(Collector):
         for status, count in now.ended.items():
             ended.add_metric([status], count)
         yield ended
+        stopped = CounterMetricFamily(
+            "callboard_runs_stopped",
+            "Runs that ended otherwise than by their agent's own doing, by reason.",
+            labels=["reason"],
+        )
+        for reason, count in now.stopped.items():
+            stopped.add_metric([reason], count)
+        yield stopped
         yield GaugeMetricFamily(
             "callboard_runs_in_flight", "Runs pending or running.", value=now.in_flight
         )

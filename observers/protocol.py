@@ -13,7 +13,10 @@ __all__ = ["LifecycleEventType", "RunLifecycleEvent", "RunObserver"]
 
 @runtime_checkable
 class RunObserver(Protocol):
-    """Is told of every lifecycle event, each once, in the order of the log."""
+    """Is told of every lifecycle event, at least once, in the order of the log.
+
+    What is told again has the `event_id` it had before.
+    """
 
     def on_event(self, event: RunLifecycleEvent) -> Awaitable[None] | None:
         """Take an event. May be sync or async; called on the runtime's event loop.

@@ -146,7 +146,7 @@ class RunTable:
         run_id = row.request.run_id
         if self._in_flight.pop(run_id, None) is None:
             return  # it had ended before: what came late was added
-        row.finished_at = row.finished_at or at
+        row.finished_at = at
         thread = self._threads[row.request.thread_id]
         del thread.in_flight[run_id]
         thread.ended.add(row)

@@ -1,12 +1,10 @@
-"""Time, chance, ids, and the order of turns."""
+"""Time, chance and ids."""
 
-import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from callboard.kernel import Entropy, Kernel, KernelOptions, SeededSchedule, WallClock
+from callboard.kernel import Entropy, LoopClock, WallClock
 from callboard.kernel import clock as clock_module
-from tests.kernel.support import Clerk, Note, settle
 
 
 def test_the_wall_clock_never_goes_back(monkeypatch):
@@ -23,6 +21,21 @@ def test_the_wall_clock_never_goes_back(monkeypatch):
     seen = [clock.now() for _ in range(3)]
 
     assert seen == sorted(seen)
+
+
+def test_the_wall_clock_is_aware_and_in_utc():
+    assert WallClock().now().utcoffset() == timedelta(0)
+
+
+def test_a_loop_clock_follows_its_loops_time_from_the_epoch():
+    class Loop:
+        def time(self):
+            return 90.0
+
+    epoch = datetime(2026, 1, 1, tzinfo=UTC)
+
+    assert LoopClock(Loop(), epoch).now() == epoch + timedelta(seconds=90)
+    assert LoopClock(Loop()).now().tzinfo is UTC
 
 
 def test_ids_are_uuids_of_version_7_that_sort_by_time():
@@ -43,29 +56,14 @@ def test_the_same_seed_gives_the_same_chance_and_ids():
     assert Entropy().seed != Entropy().seed
 
 
-def order(seed):
-    """In which order twenty actors handle their messages."""
+def test_an_id_carries_the_millisecond_it_was_made_in():
+    at = datetime(2026, 1, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 
-    async def main():
-        entropy = Entropy(seed)
-        kernel = Kernel(KernelOptions(entropy=entropy, schedule=SeededSchedule(entropy)))
-        notes = []
-        refs = [kernel.spawn(Clerk, notes) for _ in range(20)]
-        for turn in range(3):
-            for number, ref in enumerate(refs):
-                ref.tell(Note((number, turn)))
-        await settle()
-        kernel.close()
-        return notes
-
-    return asyncio.run(main())
+    assert uuid.UUID(Entropy(1).new_id(at)).int >> 80 == int(at.timestamp() * 1000)
 
 
-def test_a_seeded_schedule_gives_the_same_order_for_the_same_seed_and_others_for_others():
-    assert order(1) == order(1)
-    assert len({tuple(order(seed)) for seed in range(5)}) == 5
+def test_chance_stays_within_its_limits():
+    entropy = Entropy(1)
 
-
-def test_a_seeded_schedule_keeps_the_order_within_a_mailbox():
-    for number in range(20):
-        assert [turn for who, turn in order(3) if who == number] == [0, 1, 2]
+    assert all(0 <= entropy.chance() < 1 for _ in range(1000))
+    assert {entropy.below(3) for _ in range(1000)} == {0, 1, 2}

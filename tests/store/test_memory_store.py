@@ -121,6 +121,17 @@ def test_a_thread_that_comes_back_goes_on_above_its_last_seq(store, fence):
     assert after.seq == before.seq + 1
 
 
+def test_the_floor_of_seq_never_sinks_when_a_shorter_thread_goes_last(store):
+    asyncio.run(store.events.append([event(1, "short", "short")]))
+    *_, before = asyncio.run(store.events.append([event(n) for n in range(5)]))
+    for thread_id in ("t", "short"):
+        asyncio.run(store.events.delete_by_thread(thread_id))
+
+    (after,) = asyncio.run(store.events.append([event()]))
+
+    assert after.seq > before.seq
+
+
 def test_a_store_outlives_its_owner_and_knows_the_next_one(store):
     first = asyncio.run(store.claim([0]))
     asyncio.run(store.close())

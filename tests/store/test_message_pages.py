@@ -63,26 +63,32 @@ async def test_a_run_narrows_a_threads_messages_to_its_own(store):
     assert await store.events.list_messages("t", run_id="unknown") == []
 
 
+MOST_PAGES = 30
+"""More than any of these tests has."""
+
+
 async def forward(page_of, limit):
     """All messages from the first on, with a probe beyond each page as callers do it."""
     seen, after = [], 0
-    while True:
+    for _ in range(MOST_PAGES):
         page = await page_of(limit=limit + 1, after_seq=after)
         seen += page[:limit]
         if len(page) <= limit:
             return seen
         after = page[limit - 1].seq
+    raise AssertionError("the pages do not end")
 
 
 async def backward(page_of, limit):
     """All messages from the newest back, with a probe beyond each page."""
     seen, before = [], None
-    while True:
+    for _ in range(MOST_PAGES):
         page = await page_of(limit=limit + 1, before_seq=before)
         seen = page[-limit:] + seen
         if len(page) <= limit:
             return seen
         before = seen[0].seq
+    raise AssertionError("the pages do not end")
 
 
 appended = st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=25)
