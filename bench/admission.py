@@ -47,7 +47,9 @@ async def rows(scale: float) -> AsyncIterator[Row]:
         mine, theirs, ratio = await in_turns(
             lambda: _ours(runtime, runs, retain=False), lambda: _peer(registry, runs), 5
         )
-        yield Row("runs a second, none kept / locked registry, none kept", mine, theirs, "1/s", ratio, 0.7)
+        yield Row(
+            "runs a second, none kept / locked registry, none kept", mine, theirs, "1/s", ratio, 0.7
+        )
     async with Runtime({"agent": agent}, settings=settings) as runtime:
         await _ours(runtime, runs, retain=True)
         few = max([await rate(lambda: _ours(runtime, runs, retain=True)) for _ in range(3)])

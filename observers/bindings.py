@@ -98,7 +98,7 @@ class CompositeObserver:
 def _described(error: Exception) -> str:
     try:
         return printable(repr(error))
-    except Exception:  # noqa: BLE001 - the class of the error is the observer's own too
+    except Exception:  # noqa: BLE001 - its text is the observer's own as well
         return type(error).__name__
 
 

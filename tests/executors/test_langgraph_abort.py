@@ -255,6 +255,7 @@ def test_an_abandoned_run_can_be_rolled_back_under_its_graph():
     asyncio.run(story())
 
 
+@pytest.mark.leaves_tasks
 def test_a_fenced_graph_is_not_waited_for_even_in_an_os_thread():
     async def story():
         blocked, run = Blocked(), FakeRun({"path": []})
@@ -268,6 +269,7 @@ def test_a_fenced_graph_is_not_waited_for_even_in_an_os_thread():
     asyncio.run(story())
 
 
+@pytest.mark.leaves_tasks
 def test_a_rollback_waits_for_a_write_that_was_under_way_when_the_run_was_fenced():
     class Slow(InMemorySaver):
         async def aput_writes(self, *args):

@@ -245,3 +245,149 @@ def test_a_base_exception_in_a_handler_stops_the_actor_and_reaches_the_loop():
         return caught[0]["exception"]
 
     assert isinstance(asyncio.run(main()), Exit)
+
+
+class Exit(BaseException):
+    """What no handler is expected to raise."""
+
+
+class Quitter(LoopActor):
+    """Its async handler raises it."""
+
+    @handles(Note)
+    async def note(self, message):
+        raise Exit
+
+
+@on_kernel
+async def test_a_base_exception_in_a_handler_answers_its_asker_and_stalls_nobody(kernel):
+    kernel.loop.set_exception_handler(lambda *_: None)
+    others = [kernel.spawn(Clerk) for _ in range(3)]
+    failing = kernel.spawn(Clerk).request(Fail(Exit()))
+    answers = [other.request(Note()) for other in others]
+
+    with pytest.raises(pykka.ActorDeadError, match="while it handled") as caught:
+        await failing
+    assert isinstance(caught.value.__cause__, Exit)
+    assert [await answer for answer in answers] == [1, 1, 1]
+
+
+@on_kernel
+async def test_a_base_exception_in_an_async_handler_stops_the_actor_and_answers_its_asker(kernel):
+    asked, told = kernel.spawn(Quitter), kernel.spawn(Quitter)
+    told.tell(Note())
+
+    with pytest.raises(pykka.ActorDeadError, match="while it handled"):
+        await asked.request(Note())
+    assert (asked.is_alive(), told.is_alive()) == (False, False)
+
+
+@on_kernel
+async def test_a_failing_told_async_handler_stops_the_actor_too(kernel):
+    class Late(Hooked):
+        @handles(Hold)
+        async def hold(self, message):
+            await asyncio.sleep(0)
+            raise KeyError(message.text)
+
+    notes = []
+    ref = kernel.spawn(Late, notes)
+    ref.tell(Hold())
+    await settle()
+
+    assert not ref.is_alive()
+    assert notes == ["start", ("failure", KeyError)]
+
+
+@on_kernel
+async def test_a_failing_asked_async_handler_answers_and_the_actor_goes_on(kernel):
+    class Late(Clerk):
+        @handles(Hold)
+        async def hold(self, message):
+            await asyncio.sleep(0)
+            raise KeyError(message.text)
+
+    ref = kernel.spawn(Late)
+    failing, next_one = ref.request(Hold()), ref.request(Note())
+
+    with pytest.raises(KeyError):
+        await failing
+    assert await next_one == 1
+
+
+@on_kernel
+async def test_failing_hooks_do_not_keep_an_actor_from_stopping(kernel):
+    class Broken(Clerk):
+        def on_stop(self):
+            raise RuntimeError("on_stop")
+
+        def on_failure(self, *_):
+            raise RuntimeError("on_failure")
+
+    stopped, failed = kernel.spawn(Broken), kernel.spawn(Broken)
+    failed.tell(Fail())
+
+    assert await stopped.stop(block=False) is True
+    assert (stopped.is_alive(), failed.is_alive()) == (False, False)
+
+
+@on_kernel
+async def test_a_subclass_inherits_handlers_and_may_replace_them(kernel):
+    class Shouting(Clerk):
+        @handles(Note)
+        def shout(self, message):
+            return message.text.upper()
+
+    ref = kernel.spawn(Shouting)
+    ref.actor_inbox.actor.gate.set()
+
+    assert await ref.request(Note("a")) == "A"
+    assert await ref.request(Hold("x")) == "x"
+    assert await kernel.spawn(Clerk).request(Note("a")) == 1
+
+
+@on_kernel
+async def test_a_message_without_a_handler_goes_to_on_receive(kernel):
+    class Reader(LoopActor):
+        def on_receive(self, message):
+            return f"received {message}"
+
+    assert await kernel.spawn(Reader).request("a letter") == "received a letter"
+
+
+@on_kernel
+async def test_the_registry_of_pykka_is_not_used(kernel):
+    kernel.spawn(Clerk)
+
+    assert pykka.ActorRegistry.get_all() == []
+
+
+@on_kernel
+async def test_closing_stops_the_newest_first_and_again_does_nothing(kernel):
+    stopped = []
+
+    class Named(LoopActor):
+        def __init__(self, name):
+            self.name = name
+
+        def on_stop(self):
+            stopped.append(self.name)
+
+    for name in "abc":
+        kernel.spawn(Named, name)
+    kernel.close()
+    kernel.close()
+
+    assert stopped == ["c", "b", "a"]
+
+
+@on_kernel
+async def test_closing_cancels_the_tasks_beside_the_actors(kernel):
+    ended = []
+    task = kernel.run(asyncio.Event().wait(), ended.append, "waiting")
+    assert kernel.tasks == 1
+    kernel.close()
+    await settle()
+
+    assert task.cancelled()
+    assert (ended, kernel.tasks) == ([task], 0)

@@ -6,6 +6,7 @@ import pytest
 
 from callboard.domain.errors import RuntimeBusy
 from callboard.kernel import Kernel, KernelOptions, LoopActor, handles
+from callboard.kernel.mailbox import Envelope
 from tests.kernel.support import Clerk, Hold, Note, Urgent, on_kernel, settle
 
 
@@ -164,3 +165,128 @@ async def test_the_kernels_timers_send_messages_and_can_be_cancelled(kernel):
 
     notes = ref.actor_inbox.actor.notes
     assert [note for note in notes if isinstance(note, str)] == ["last", "due"]
+
+
+def test_one_actor_that_floods_itself_lets_a_callback_of_the_loop_run():
+    class Flood(LoopActor):
+        handled = 0
+
+        @handles(Note)
+        def note(self, message):
+            self.handled += 1
+            for _ in range(2 if self.handled < 1000 else 1):
+                self.actor_ref.send(message)
+
+    async def main():
+        kernel = Kernel(KernelOptions(turn=0.0))
+        ref = kernel.spawn(Flood)
+        ref.tell(Note())
+        called = asyncio.Event()
+        kernel.loop.call_later(0, called.set)
+        await asyncio.wait_for(called.wait(), 5)
+        waiting = len(ref.actor_inbox)
+        kernel.close()
+        return waiting
+
+    assert asyncio.run(main()) > 0
+
+
+@on_kernel
+async def test_a_full_mailbox_takes_messages_again_when_some_were_handled(kernel):
+    ref = kernel.spawn(Small)
+    for number in range(2):
+        ref.tell(Note(number))
+    await settle()
+    ref.tell(Note(2))
+    await settle()
+
+    assert ref.actor_inbox.actor.notes == [0, 1, 2]
+
+
+@on_kernel
+async def test_a_sync_handler_does_not_run_between_the_steps_of_an_async_one(kernel):
+    class Stepping(Clerk):
+        @handles(Hold)
+        async def hold(self, message):
+            for step in range(3):
+                self.notes.append((message.text, step))
+                await asyncio.sleep(0)
+
+    ref = kernel.spawn(Stepping)
+    for message in (Hold("a"), Note("sync"), Hold("b")):
+        ref.tell(message)
+    await ref.request(Note("last"))
+
+    steps = [*[("a", n) for n in range(3)], "sync", *[("b", n) for n in range(3)], "last"]
+    assert ref.actor_inbox.actor.notes == steps
+
+
+@on_kernel
+async def test_an_async_handler_of_one_actor_holds_up_no_other(kernel):
+    waiting, free = kernel.spawn(Clerk), kernel.spawn(Clerk)
+    waiting.tell(Hold())
+    await settle()
+
+    assert await free.request(Note()) == 1
+
+
+@on_kernel
+async def test_pausing_in_an_async_handler_outlasts_it(kernel):
+    class Closing(Clerk):
+        @handles(Hold)
+        async def hold(self, message):
+            self.pause()
+            await asyncio.sleep(0)
+
+    ref = kernel.spawn(Closing)
+    ref.tell(Hold())
+    answer = ref.request(Note())
+    await settle()
+    assert not answer.done()
+
+    ref.actor_inbox.actor.resume()
+
+    assert await answer == 1
+
+
+@on_kernel
+async def test_resuming_during_an_async_handler_does_not_let_the_next_message_in(kernel):
+    ref = kernel.spawn(Clerk)
+    actor = ref.actor_inbox.actor
+    ref.tell(Hold("a"))
+    answer = ref.request(Note("b"))
+    await settle()
+    actor.pause()
+    actor.resume()
+    await settle()
+    assert actor.notes == [("begin", "a")]
+
+    actor.gate.set()
+
+    assert await answer == 3
+
+
+@on_kernel
+async def test_a_mailbox_shows_what_waits_system_lane_first(kernel):
+    mailbox = kernel.spawn(Clerk).actor_inbox
+    assert mailbox.empty()
+    for message in (Note("data"), Urgent("system")):
+        mailbox.put(Envelope(message))
+
+    assert (len(mailbox), mailbox.empty()) == (2, False)
+    assert mailbox.messages() == [Urgent("system"), Note("data")]
+    assert [mailbox.get().message for _ in range(2)] == [Urgent("system"), Note("data")]
+    with pytest.raises(IndexError, match="empty"):
+        mailbox.get()
+
+
+@on_kernel
+async def test_a_timer_for_an_actor_that_has_stopped_is_a_dead_letter(kernel):
+    ref, other = kernel.spawn(Clerk), kernel.spawn(Clerk)
+    kernel.kill(ref)
+    other.tell(Hold())
+    kernel.after(0.0, ref, Note("due"))
+    kernel.loop.call_later(0.0, other.actor_inbox.actor.gate.set)
+    await other.request(Note())
+
+    assert [letter.message for letter in kernel.dead_letters.recent] == ["Note(text='due')"]

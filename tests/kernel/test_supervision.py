@@ -1,10 +1,12 @@
 """Death watch, suspension, and new incarnations."""
 
+import asyncio
+
 import pykka
 import pytest
 
 from callboard.kernel import Crashed, LoopActor, Terminated, handles
-from tests.kernel.support import Clerk, Fail, Note, Owe, on_kernel, settle
+from tests.kernel.support import Clerk, Fail, Hold, Note, Owe, Urgent, on_kernel, settle
 
 
 class Watcher(LoopActor):
@@ -145,3 +147,177 @@ async def test_the_registry_forgets_the_dead(kernel):
         kernel.kill(ref)
 
     assert len(kernel) == before
+
+
+@on_kernel
+async def test_watching_twice_is_heard_once(kernel):
+    watcher, ref = kernel.spawn(Watcher).actor_inbox.actor, kernel.spawn(Clerk)
+    kernel.watch(watcher, ref)
+    kernel.watch(watcher, ref)
+    kernel.kill(ref, KeyError("why"))
+    await settle()
+
+    assert [message.ref for message in watcher.heard] == [ref]
+    assert isinstance(watcher.heard[0].cause, KeyError)
+
+
+@on_kernel
+async def test_a_parent_hears_once_that_its_child_stopped_without_and_with_watching(kernel):
+    parent = kernel.spawn(Watcher).actor_inbox.actor
+    children = [kernel.spawn(Clerk, parent=parent) for _ in range(2)]
+    kernel.watch(parent, children[1])
+    for child in children:
+        kernel.kill(child)
+    await settle()
+
+    assert [message.ref for message in parent.heard] == children
+
+
+@on_kernel
+async def test_watchers_that_died_or_do_not_listen_are_told_nothing(kernel):
+    dead, deaf, ref = kernel.spawn(Watcher), kernel.spawn(Clerk), kernel.spawn(Clerk)
+    kernel.watch(dead.actor_inbox.actor, ref)
+    kernel.watch(deaf.actor_inbox.actor, ref)
+    kernel.kill(dead)
+    kernel.kill(ref)
+    await settle()
+
+    assert kernel.dead_letters.count == 0
+    assert deaf.actor_inbox.empty()
+
+
+@on_kernel
+async def test_a_supervised_actor_whose_parent_is_gone_stops_when_it_fails(kernel):
+    parent = kernel.spawn(Watcher)
+    orphan = kernel.spawn(Child, parent=parent.actor_inbox.actor)
+    kernel.kill(parent)
+    orphan.tell(Fail())
+    await settle()
+
+    assert not orphan.is_alive()
+
+
+@on_kernel
+async def test_system_messages_wait_too_while_an_actor_is_suspended(kernel):
+    parent = kernel.spawn(Watcher).actor_inbox.actor
+    child = kernel.spawn(Child, parent=parent)
+    child.tell(Fail())
+    await settle()
+    child.tell(Urgent("x"))
+    await settle()
+    notes = []
+    kernel.revive(child, notes)
+    await settle()
+
+    assert notes == [("urgent", "x")]
+
+
+@on_kernel
+async def test_a_new_incarnation_starts_before_it_handles_what_waited(kernel):
+    class Starting(Child):
+        async def on_start(self):
+            await asyncio.sleep(0)
+            self.notes.append("start")
+
+    parent = kernel.spawn(Watcher).actor_inbox.actor
+    child = kernel.spawn(Starting, parent=parent)
+    child.tell(Fail())
+    answer = child.request(Note("waited"))
+    await settle()
+    notes = []
+    kernel.revive(child, notes)
+
+    assert await answer == 2
+    assert notes == ["start", "waited"]
+
+
+@on_kernel
+async def test_reviving_the_dead_does_nothing(kernel):
+    child = kernel.spawn(Child)
+    kernel.kill(child)
+    kernel.revive(child)
+
+    assert not child.is_alive()
+    assert child.actor_inbox.actor is None
+
+
+@on_kernel
+async def test_a_crash_leaves_siblings_and_the_parent_alone(kernel):
+    parent = kernel.spawn(Watcher)
+    failing, sibling = (kernel.spawn(Child, parent=parent.actor_inbox.actor) for _ in range(2))
+    failing.tell(Fail())
+    await settle()
+
+    assert parent.is_alive()
+    assert await sibling.request(Note()) == 1
+
+
+@on_kernel
+async def test_a_failing_flush_is_the_actors_failure(kernel):
+    class Leaky(Child):
+        def on_turn_end(self):
+            raise OSError("disk full")
+
+    parent = kernel.spawn(Watcher).actor_inbox.actor
+    child = kernel.spawn(Leaky, parent=parent)
+
+    assert await child.request(Note()) == 1
+    await settle()
+    assert isinstance(parent.heard[0].cause, OSError)
+
+
+class Brittle(Child):
+    """Fails in the system lane at once, and in its async handler late."""
+
+    @handles(Urgent, system=True)
+    def urgent(self, message):
+        raise ValueError("first")
+
+    @handles(Hold)
+    async def hold(self, message):
+        await self.gate.wait()
+        raise KeyError("second")
+
+
+@on_kernel
+async def test_what_an_old_incarnation_still_does_does_not_crash_the_new_one(kernel):
+    parent = kernel.spawn(Watcher).actor_inbox.actor
+    child = kernel.spawn(Brittle, parent=parent)
+    old, late = child.actor_inbox.actor, child.request(Hold())
+    await settle()
+    child.tell(Urgent())
+    await settle()
+    kernel.revive(child)
+    waiting = child.request(Note())
+    old.gate.set()
+
+    with pytest.raises(KeyError):
+        await late
+    assert await waiting == 1
+    assert [type(message.cause) for message in parent.heard] == [ValueError]
+
+
+@on_kernel
+async def test_an_actor_that_is_suspended_does_not_crash_again(kernel):
+    parent = kernel.spawn(Watcher).actor_inbox.actor
+    child = kernel.spawn(Brittle, parent=parent)
+    child.tell(Hold())
+    await settle()
+    child.tell(Urgent())
+    await settle()
+    child.actor_inbox.actor.gate.set()
+    await settle()
+
+    assert [type(message.cause) for message in parent.heard] == [ValueError]
+
+
+@on_kernel
+async def test_a_base_exception_stops_even_a_supervised_actor(kernel):
+    kernel.loop.set_exception_handler(lambda *_: None)
+    parent = kernel.spawn(Watcher).actor_inbox.actor
+    child = kernel.spawn(Child, parent=parent)
+    child.tell(Fail(GeneratorExit()))
+    await settle()
+
+    assert not child.is_alive()
+    assert [type(message) for message in parent.heard] == [Terminated]

@@ -8,7 +8,7 @@ import pytest
 
 from callboard.domain.errors import RuntimeBusy, WouldDeadlock
 from callboard.kernel import Kernel, KernelOptions
-from tests.kernel.support import Clerk, Fail, Hold, Note, on_kernel, settle
+from tests.kernel.support import Clerk, Fail, Hold, Note, Urgent, on_kernel, settle
 
 
 @on_kernel
@@ -124,6 +124,7 @@ def test_asking_an_actor_whose_loop_has_closed_says_so():
         _in_a_thread(lambda: ref.ask(Note(), timeout=5))
 
 
+@pytest.mark.leaves_tasks
 def test_waiting_for_an_actor_whose_loop_closes_meanwhile_ends():
     ready = threading.Event()
     found = {}
@@ -161,6 +162,181 @@ def test_the_inbound_queue_is_bounded():
         kernel.close()
 
     asyncio.run(main())
+
+
+@on_kernel
+async def test_wakeups_are_ordered_again_after_each_is_served(kernel):
+    ref = kernel.spawn(Clerk)
+    for number in range(5):
+        _in_a_thread(lambda number=number: ref.tell(Note(number)))
+        await settle()
+
+    assert ref.actor_inbox.actor.notes == list(range(5))
+
+
+@on_kernel
+async def test_system_messages_from_other_os_threads_overtake_too(kernel):
+    ref = kernel.spawn(Clerk)
+
+    def send():
+        ref.tell(Note("data"))
+        ref.tell(Urgent("system"))
+
+    _in_a_thread(send)
+    await settle()
+
+    assert ref.actor_inbox.actor.notes == [("urgent", "system"), "data"]
+
+
+@on_kernel
+async def test_a_full_mailbox_answers_an_ask_and_drops_a_tell_from_another_os_thread(kernel):
+    class Small(Clerk):
+        mailbox_capacity = 1
+
+    ref, found = kernel.spawn(Small), []
+
+    def send():
+        ref.tell(Note("fits"))
+        ref.tell(Note("told"))
+        found.append(ref.ask(Note("asked"), block=False))
+
+    _in_a_thread(send)
+    with pytest.raises(RuntimeBusy):
+        await found[0]
+    assert [letter.message for letter in kernel.dead_letters.recent] == ["Note(text='told')"]
+
+
+@on_kernel
+async def test_one_who_gave_up_on_another_loop_does_not_disturb_the_actor(kernel):
+    ref, reported = kernel.spawn(Clerk), []
+    kernel.loop.set_exception_handler(lambda _, context: reported.append(context))
+
+    async def elsewhere():
+        waiting = asyncio.ensure_future(_awaited(ref.request(Hold())))
+        await settle()
+        waiting.cancel()
+        await settle()
+
+    await asyncio.to_thread(asyncio.run, elsewhere())
+    ref.actor_inbox.actor.gate.set()
+
+    assert await ref.request(Note()) == 3
+    assert reported == []
+
+
+@pytest.fixture(params=["left open", "closed"])
+def ref_to_a_closed_loop(request):
+    """A ref to an actor whose loop has closed, its kernel before it or not."""
+
+    async def main():
+        kernel = Kernel()
+        ref = kernel.spawn(Clerk)
+        if request.param == "closed":
+            kernel.close()
+        return ref
+
+    return asyncio.run(main())
+
+
+def test_a_closed_loop_answers_each_of_those_who_await_it(ref_to_a_closed_loop):
+    def ask():
+        for _ in range(3):
+            with pytest.raises(pykka.ActorDeadError):
+                asyncio.run(_awaited(ref_to_a_closed_loop.request(Note())))
+
+    _in_a_thread(ask)
+
+
+def test_a_closed_loop_answers_stops_and_combinations(ref_to_a_closed_loop):
+    def ask():
+        assert ref_to_a_closed_loop.stop() is False
+        with pytest.raises(pykka.ActorDeadError):
+            ref_to_a_closed_loop.ask(Note(), block=False).map(str).get()
+
+    _in_a_thread(ask)
+
+
+def test_what_is_sent_to_a_closed_loop_is_each_time_a_dead_letter(ref_to_a_closed_loop):
+    ref = ref_to_a_closed_loop
+    _in_a_thread(lambda: [ref.send(Note(n)) for n in range(5)])
+
+    assert ref.actor_inbox.kernel.dead_letters.count == 5
+
+
+def test_os_threads_that_meet_at_a_closed_loop_each_get_their_answer(ref_to_a_closed_loop):
+    ref, start, errors = ref_to_a_closed_loop, threading.Barrier(4), []
+
+    def ask():
+        start.wait(5)
+        for _ in range(200):
+            try:
+                ref.ask(Note(), timeout=5)
+            except BaseException as error:  # noqa: BLE001 - looked at below
+                errors.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+
+    assert [type(error) for error in errors] == [pykka.ActorDeadError] * 800
+
+
+class Unrun:
+    """A future of a kernel on a loop that stands still, and somebody waiting for it."""
+
+    def __init__(self, wait):
+        self.loop, self.found, registered = asyncio.new_event_loop(), [], threading.Event()
+        original = self.loop.call_soon_threadsafe
+
+        async def make():
+            return Kernel().future()
+
+        def ordered(*args, **kwargs):
+            original(*args, **kwargs)
+            registered.set()
+
+        self.future = self.loop.run_until_complete(make())
+        self.loop.call_soon_threadsafe = ordered
+        self.thread = threading.Thread(target=lambda: self.found.append(wait(self.future)))
+        self.thread.start()
+        assert registered.wait(5)
+
+    def close(self):
+        self.loop.close()
+        self.thread.join(5)
+        return self.found
+
+
+def wait_blocking(future):
+    return future.get()
+
+
+def wait_on_a_loop(future):
+    return asyncio.run(_awaited(future))
+
+
+@pytest.mark.parametrize("wait", [wait_blocking, wait_on_a_loop])
+def test_an_answer_given_just_before_the_loop_closed_still_arrives(wait):
+    unrun = Unrun(wait)
+    unrun.future.set("in time")
+
+    assert unrun.close() == ["in time"]
+
+
+@pytest.mark.parametrize("wait", [wait_blocking, wait_on_a_loop])
+def test_a_loop_that_closes_without_an_answer_ends_the_wait(wait):
+    def caught(future):
+        with pytest.raises(pykka.ActorDeadError, match="has closed"):
+            wait(future)
+        return "ended"
+
+    assert Unrun(caught).close() == ["ended"]
+
+
+async def _awaited(future):
+    return await future
 
 
 def _in_a_thread(work):

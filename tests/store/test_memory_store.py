@@ -1,4 +1,4 @@
-"""What holds for the store in memory beyond the contract: it waits for nothing and leaks nothing."""
+"""What holds for the store in memory beyond the contract: it never waits and leaks nothing."""
 
 import asyncio
 import gc
