@@ -21,19 +21,17 @@ from ..domain.errors import (
     IdempotencyConflict,
     QueueFullError,
     RuntimeClosed,
-    StoreUnavailable,
     ThreadNotFound,
     ThreadQuarantined,
 )
-from ..domain.fence import Fence
-from ..domain.identifiers import slot_of
 from ..domain.policies import MultitaskPolicy
+from ..domain.store_errors import StoreUnavailable
 from ..domain.views import RunSnapshot
 from ..kernel import LoopActor, LoopFuture, handles
 from ..observers import Append, Committed, NotCommitted
-from ..store.ports import Outcome, Verdict
+from ..store.entries import Outcome, Verdict
 from .ledger import Ledger, pending_snapshot
-from .messages import Abort, Create, Lost, Withdraw
+from .messages import Abort, Create, Withdraw
 from .queue import TurnQueue
 
 if TYPE_CHECKING:
@@ -66,7 +64,7 @@ class AdmittingActor(LoopActor):
         self._wiring = wiring
         self._thread_id = thread_id
         self._quarantine = quarantine
-        self._fence = Fence(slot_of(thread_id), wiring.epoch)
+        self._fence = wiring.fence(thread_id)
         self._queue = TurnQueue()
         self._owner: str | None = None
         self._known = False
@@ -184,7 +182,6 @@ class AdmittingActor(LoopActor):
         if outcome.verdict is Verdict.DUPLICATE:
             return IdempotencyConflict("run_id", admission.run.run_id)
         if outcome.verdict is Verdict.FENCED:
-            self._wiring.supervisor.send(Lost(self._thread_id))
             return Fenced(f"Thread '{self._thread_id}' is owned by another runtime.")
         return StoreUnavailable(f"run '{admission.run.run_id}'", str(outcome.error))
 

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..domain.enums import DisconnectMode, EventCategory, RunStatus, StopReason
-from ..domain.errors import UnknownAgent
+from ..domain.enums import DisconnectMode, RunStatus, StopReason
 from ..domain.fence import Fence
-from ..domain.views import RunSnapshot, StoredRunEvent
+from ..domain.views import RunSnapshot
 from ..kernel import LoopActor, LoopRef
 from ..observers import OpenStream
+from ..store.entries import Unfinished
 from .book import RunBook
 from .ledger import Ledger
-from .messages import FailRun
+from .messages import FailRun, Start
 from .queue import Member
+from .recovery import ORPHANED, restarts_orphans
 from .run import RunActor
 
 if TYPE_CHECKING:
     from .wiring import Wiring
 
-_PAGE = 1000
 
-
-async def adopt(wiring: Wiring, thread: LoopActor, run: RunSnapshot, fence: Fence) -> Member:
+def adopt(wiring: Wiring, thread: LoopActor, unfinished: Unfinished, fence: Fence) -> Member:
     """Find or make the actor of a run that is in flight.
 
     A run whose actor lives is taken over as it is. One that was running without an actor
@@ -31,19 +30,21 @@ async def adopt(wiring: Wiring, thread: LoopActor, run: RunSnapshot, fence: Fenc
     Args:
         wiring: whom to talk to.
         thread: the thread's new actor.
-        run: the run as stored.
+        unfinished: the run as stored.
         fence: for its writes.
 
     """
+    run = unfinished.run
     live = wiring.registry.runs.get(run.run_id)
     actor = None if live is None else live.actor_inbox.actor
     if live is not None and isinstance(actor, RunActor):
         return Member(live, actor.book, thread.kernel.now())
-    member = await _revive(wiring, thread, run, fence)
+    member = _revive(wiring, thread, unfinished, fence)
     wiring.registry.runs[run.run_id] = member.ref
-    if run.status is RunStatus.RUNNING and not _restarts(wiring, run):
-        error = "The process that ran it is gone."
-        member.ref.send(FailRun(error, StopReason.ORPHANED))
+    if run.status is RunStatus.RUNNING:
+        # It has its turn already: the queue will not give it another.
+        orphaned = FailRun(ORPHANED.error or "", StopReason.ORPHANED)
+        member.ref.send(Start() if restarts_orphans(wiring, run) else orphaned)
     return member
 
 
@@ -60,10 +61,9 @@ def live_runs(wiring: Wiring, thread_id: str) -> list[tuple[LoopRef[RunActor], R
     return found
 
 
-async def _revive(wiring: Wiring, thread: LoopActor, run: RunSnapshot, fence: Fence) -> Member:
-    lifecycle = await _last(wiring, run.run_id, EventCategory.LIFECYCLE)
-    frames = await _last(wiring, run.run_id, EventCategory.FRAME)
-    book = RunBook(wiring, Ledger(run, _sequence(lifecycle) + 1, fence))
+def _revive(wiring: Wiring, thread: LoopActor, unfinished: Unfinished, fence: Fence) -> Member:
+    run = unfinished.run
+    book = RunBook(wiring, Ledger(run, unfinished.sequence + 1, fence))
     ref: LoopRef[RunActor] = thread.kernel.spawn(
         RunActor, wiring, thread.actor_ref, book, parent=thread
     )
@@ -74,8 +74,8 @@ async def _revive(wiring: Wiring, thread: LoopActor, run: RunSnapshot, fence: Fe
             run.thread_id,
             fence,
             run.request.resumable,
-            _sequence(frames),
-            book.metadata(),
+            unfinished.frames,
+            None if unfinished.frames else book.metadata(),
             ref if leaves else None,
         )
     )
@@ -85,23 +85,3 @@ async def _revive(wiring: Wiring, thread: LoopActor, run: RunSnapshot, fence: Fe
 def _delay(wiring: Wiring, run: RunSnapshot) -> float:
     waited = (wiring.kernel.clock.now() - run.created_at).total_seconds()
     return max(0.0, run.request.after_seconds - waited)
-
-
-def _restarts(wiring: Wiring, run: RunSnapshot) -> bool:
-    try:
-        return wiring.agents.policy(run.assistant_id).on_orphan == "restart"
-    except UnknownAgent:
-        return False
-
-
-async def _last(wiring: Wiring, run_id: str, category: EventCategory) -> StoredRunEvent | None:
-    last, after = None, None
-    while page := await wiring.store.events.list_events_by_run(
-        run_id, limit=_PAGE, after_seq=after, categories=[category]
-    ):
-        last, after = page[-1], page[-1].seq
-    return last
-
-
-def _sequence(event: StoredRunEvent | None) -> int:
-    return 0 if event is None else event.sequence or 0

@@ -110,7 +110,10 @@ class BlockingRuntime:
     """
 
     def __init__(
-        self, agents: Mapping[str, Any] | None = None, store: Store | None = None, **options: Any
+        self,
+        agents: Mapping[str, Any] | None = None,
+        store: Store | str | None = None,
+        **options: Any,
     ) -> None:
         self._target = Runtime(agents, store, **options)
         self._loop = _Loop()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..domain.payload import JSON
 from ..kernel import LoopFuture
 from ..observers import FrameWriter
-from ..store.ports import Entry
+from ..store.entries import Entry
 from .abort import AbortSignal
 from .attempt import UNSET, Attempt
 from .ledger import Ledger

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pykka
@@ -11,6 +12,7 @@ import structlog
 from ..domain.enums import CancelAction, StopReason
 from ..domain.errors import ActorCrashed, RuntimeClosed
 from ..domain.identifiers import SLOTS, Slot
+from ..domain.store_errors import StoreUnavailable
 from ..domain.supervision import SupervisionEvent
 from ..domain.views import FramePage
 from ..kernel import Kernel, KernelOptions, LoopRef
@@ -27,8 +29,10 @@ from ..observers import (
 from ..store.ports import Store
 from .agents import Agents
 from .executors import Workers
-from .messages import AbortAll, Activate, AddObserver, Describe, RemoveObserver, Wait
+from .keeper import KeeperActor
+from .messages import AbortAll, Activate, AddObserver, RemoveObserver, Wait
 from .reader import FrameReader
+from .recovery import Recovery
 from .supervisor import SupervisorActor
 from .wiring import Registry, Settings, Wiring
 
@@ -47,6 +51,7 @@ class House:
         self.kernel = wiring.kernel
         self.registry = wiring.registry
         self.reader = FrameReader(wiring)
+        self._recovery = Recovery(wiring)
         self.failure: BaseException | None = None
         """What a vital actor failed with."""
         self.listeners: list[asyncio.Queue[SupervisionEvent | None]] = []
@@ -60,10 +65,17 @@ class House:
         agents: Agents,
         workers: Workers,
         options: KernelOptions | None = None,
+        slots: Iterable[int] | None = None,
     ) -> House:
-        """Open the store, claim its slots, and start the actors on the running loop."""
+        """Open the store, claim slots, and start the actors on the running loop.
+
+        Raises:
+            StoreUnusable: the store cannot be opened, or another process owns it.
+
+        """
         await store.open()
-        epoch = await store.claim(Slot(slot) for slot in range(SLOTS))
+        wanted = [Slot(slot) for slot in (range(SLOTS) if slots is None else slots)]
+        epochs = dict.fromkeys(wanted, await store.claim(wanted))
         head = await store.events.head()
         kernel = Kernel(options)
         houses: list[House] = []
@@ -74,14 +86,7 @@ class House:
         )
         actor: Any = supervisor.actor_inbox.actor
         journal = kernel.spawn(JournalActor, store, supervisor, head, parent=actor)
-        stream = kernel.spawn(
-            StreamActor,
-            journal,
-            buffer_frames=settings.buffer_frames,
-            keep_ended=settings.keep_streams,
-            keep_seconds=settings.keep_stream_seconds,
-            parent=actor,
-        )
+        stream = _spawn_stream(kernel, journal, settings, actor)
         wiring = Wiring(
             kernel=kernel,
             store=store,
@@ -89,14 +94,17 @@ class House:
             workers=workers,
             registry=Registry(),
             settings=settings,
-            epoch=epoch,
+            epochs=epochs,
             journal=journal,
             stream=stream,
             supervisor=supervisor,
         )
-        houses.append(cls(wiring, actor))
+        house = cls(wiring, actor)
+        houses.append(house)
         actor.wire(wiring)
-        return houses[0]
+        if store.heartbeat is not None:
+            kernel.spawn(KeeperActor, store, epochs, supervisor, house.take_over, parent=actor)
+        return house
 
     # The verbs of a RuntimeRef.
 
@@ -104,10 +112,12 @@ class House:
         """Have the thread's actor answer, bringing it into memory if need be.
 
         Raises:
+            SlotNotOwned: the thread belongs to another process.
             RuntimeClosed: the runtime ended before the answer.
             ActorCrashed: the thread's actor failed for good before the answer.
 
         """
+        self.wiring.fence(thread_id)  # is it ours?
         ref = self.registry.threads.get(thread_id)
         if ref is None:
             future = self.wiring.supervisor.request(Activate(thread_id, message))
@@ -118,6 +128,8 @@ class House:
         except pykka.ActorDeadError as error:
             if self.kernel.closed:
                 raise self.closed_error() from error
+            if isinstance(error.__cause__, StoreUnavailable):
+                raise error.__cause__ from error
             raise ActorCrashed(f"Thread '{thread_id}'", "its actor stopped") from error
 
     def tell(self, thread_id: str, message: Any) -> None:
@@ -162,18 +174,33 @@ class House:
     # Recovery.
 
     async def recover(self) -> tuple[str, ...]:
-        """Bring every thread with runs in flight into memory; it sorts out the orphans.
+        """Settle the orphans there are, and begin to queue the other runs again.
 
         Returns:
             the ids of those runs.
 
         """
-        in_flight = await self.wiring.store.runs.list_inflight()
-        missing = [run for run in in_flight if run.run_id not in self.registry.runs]
-        for thread_id in dict.fromkeys(run.thread_id for run in missing):
-            if thread_id not in self.registry.threads:
-                self.wiring.supervisor.send(Activate(thread_id, Describe()))
-        return tuple(run.run_id for run in missing)
+        return await self._recover(self.wiring.epochs)
+
+    async def take_over(self, slots: frozenset[Slot]) -> None:
+        """Become the owner of slots, and recover their runs.
+
+        Raises:
+            StoreOwned: somebody else was first.
+
+        """
+        epochs = dict.fromkeys(slots, await self.wiring.store.claim(slots))
+        await self._recover(epochs)
+        _log.warning("slots_taken_over", slots=len(slots))
+
+    async def _recover(self, epochs: Mapping[Slot, int]) -> tuple[str, ...]:
+        found, threads = await self._recovery.sweep(epochs)
+        # From here on callers are let in, and find the threads as they are now.
+        self.wiring.epochs.update(epochs)
+        if threads:
+            taking_up = self._recovery.take_up(threads)
+            self.kernel.run(taking_up, lambda _: None, "callboard recovery")
+        return tuple(found)
 
     # Observers.
 
@@ -263,3 +290,16 @@ class House:
             self.failure = cause
             _log.error("runtime_failed", error=repr(cause), exc_info=cause)
             self.kernel.loop.call_soon(self.take_down)
+
+
+def _spawn_stream(
+    kernel: Kernel, journal: LoopRef[Any], settings: Settings, parent: Any
+) -> LoopRef[Any]:
+    return kernel.spawn(
+        StreamActor,
+        journal,
+        buffer_frames=settings.buffer_frames,
+        keep_ended=settings.keep_streams,
+        keep_seconds=settings.keep_stream_seconds,
+        parent=parent,
+    )

@@ -14,7 +14,7 @@ from ..domain.fence import Fence
 from ..domain.payload import JSON
 from ..domain.run import Run
 from ..domain.views import RunResult, RunSnapshot, RunUsage
-from ..store.ports import Entry, NewEvent, RunChange, RunCompletion
+from ..store.entries import Entry, NewEvent, RunChange, RunCompletion
 
 _LIFECYCLE: dict[type[Any], LifecycleEventType] = {
     RunCreated: LifecycleEventType.RUN_CREATED,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..domain.commands import check_seconds
 from ..domain.errors import InvalidValue, RuntimeClosed, RuntimeStarted, WrongLoop
+from ..domain.identifiers import SLOTS
 from ..domain.policies import RestartPolicy
 from ..observers import ObserverBinding
 from ..store import MemoryStore
@@ -31,8 +32,10 @@ class Lifecycle(Reads):
     def __init__(
         self,
         agents: Mapping[str, Any] | None = None,
-        store: Store | None = None,
+        store: Store | str | None = None,
         *,
+        durability: Literal["full", "process"] = "full",
+        slots: Iterable[int] | None = None,
         restart: RestartPolicy | None = None,
         abort_grace: float = 30.0,
         drain_timeout: float = 30.0,
@@ -47,9 +50,8 @@ class Lifecycle(Reads):
             max_queued_runs=max_queued_runs,
             passivate_after=passivate_after,
         )
-        if store is not None and not isinstance(store, Store):
-            raise InvalidValue("store", store, "give a store object, or None for memory")
-        self._store: Store = MemoryStore() if store is None else store
+        self._store = open_store(store, durability)
+        self._slots = None if slots is None else _checked_slots(slots)
         self._kernel_options = kernel
         self._workers = Workers(self._settings.max_workers)
         self._agents = Agents(restart or RestartPolicy(), self._workers)
@@ -100,7 +102,12 @@ class Lifecycle(Reads):
         self._state = "starting"
         try:
             house = await House.open(
-                self._store, self._settings, self._agents, self._workers, self._kernel_options
+                self._store,
+                self._settings,
+                self._agents,
+                self._workers,
+                self._kernel_options,
+                self._slots,
             )
         except BaseException:
             self._state = "not started"
@@ -156,3 +163,33 @@ class Lifecycle(Reads):
         if here is not house.kernel.loop:
             raise WrongLoop
         return house
+
+
+def open_store(store: Store | str | None, durability: Literal["full", "process"]) -> Store:
+    """The store that a host names.
+
+    Args:
+        store: a store object, a URL, or `None` for memory.
+        durability: for a URL.
+
+    Raises:
+        InvalidValue: it is none of these, or the URL cannot be used.
+
+    """
+    if store is None:
+        return MemoryStore()
+    if isinstance(store, str):
+        from ..store.sql import SqlStore  # noqa: PLC0415 - who keeps runs in memory needs no SQL
+
+        return SqlStore(store, durability=durability)
+    if not isinstance(store, Store):
+        raise InvalidValue("store", store, "give a store object, a URL, or None for memory")
+    return store
+
+
+def _checked_slots(slots: Iterable[int]) -> tuple[int, ...]:
+    chosen = tuple(sorted(set(slots)))
+    for slot in chosen:
+        if not isinstance(slot, int) or not 0 <= slot < SLOTS:
+            raise InvalidValue("slots", slot, f"give whole numbers from 0 to {SLOTS - 1}")
+    return chosen

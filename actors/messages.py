@@ -251,12 +251,6 @@ class RunCrashed(NamedTuple):
     error: BaseException
 
 
-class Lost(NamedTuple):
-    """A write was refused because somebody else owns the slot."""
-
-    thread_id: str
-
-
 class AddObserver(NamedTuple):
     """Look after an observer's actor.
 

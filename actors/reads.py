@@ -9,7 +9,7 @@ from ..domain.queries import GetRunQuery, ListRunMessagesQuery, ListRunsQuery, c
 from ..domain.views import RunMessageView, RunSnapshot, StoredRunEvent, ThreadTokens
 from .house import House
 from .messages import ThreadStatusQuery
-from .thread import status_after
+from .settlement import status_after
 
 
 class Reads:

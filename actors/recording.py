@@ -9,9 +9,9 @@ from ..domain.enums import StopReason
 from ..domain.errors import CallboardError, Fenced
 from ..kernel import LoopActor, LoopRef, handles
 from ..observers import Append, Committed, EndStream, Observed, Seal, Sealed
-from ..store.ports import Entry, Verdict
+from ..store.entries import Entry, Verdict
 from .book import Phase, RunBook
-from .messages import Announce, Lost, Release, RunSettled
+from .messages import Announce, Release, RunSettled
 from .settlement import Ending, end_entry, error_text, last_frames
 
 if TYPE_CHECKING:
@@ -163,7 +163,6 @@ class RecordingActor(LoopActor):
         book, request = self.book, self._ledger.request
         if book.attempt is not None:
             book.attempt.fence()
-        self._wiring.supervisor.send(Lost(request.thread_id))
         error = Fenced(f"Run '{request.run_id}' is owned elsewhere ({message.outcome.verdict}).")
         for waiter in (*book.waiters, *book.abort_waiters):
             waiter.set_exception(error)

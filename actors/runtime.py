@@ -50,7 +50,12 @@ class Runtime(Lifecycle):
 
     Args:
         agents: the agents by name; more with `register`.
-        store: keeps runs and events; `None` keeps them in memory.
+        store: keeps runs and events: a URL (`sqlite+aiosqlite:///runs.db`,
+            `postgresql+asyncpg://user@host/database`), a store object, or `None` for memory.
+        durability: for a URL: what a commit survives. `full`: the loss of power. `process`:
+            the death of the process; the loss of power may take the last commits, but never
+            one amid others.
+        slots: which of the 256 slots of threads this runtime owns; `None` is all of them.
         restart: when failed attempts are tried again, for agents that do not say.
         abort_grace: how long an aborted agent may take to unwind.
         drain_timeout: how long `aclose` lets runs finish.
@@ -66,7 +71,7 @@ class Runtime(Lifecycle):
 
     @staticmethod
     def blocking(
-        agents: Mapping[str, Any] | None = None, store: Store | None = None, **options: Any
+        agents: Mapping[str, Any] | None = None, store: Store | str | None = None, **options: Any
     ) -> BlockingRuntime:
         """The same runtime for a host without an event loop: a context manager.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from ..domain.enums import CancelAction, EventCategory, RunStatus, StopReason
+from ..domain.enums import CancelAction, EventCategory, RunStatus, StopReason, ThreadStatus
 from ..domain.payload import JSON
-from ..store.ports import Entry, NewEvent
+from ..store.entries import Entry, NewEvent
 from .ledger import Ledger
 
 LastFrames = tuple[tuple[str, JSON], ...]
+
+_FAILED = frozenset({RunStatus.ERROR, RunStatus.TIMEOUT})
 
 
 class Ending(NamedTuple):
@@ -59,6 +61,13 @@ def error_data(status: RunStatus, error: str | None) -> JSON:
     if colon and kind.isidentifier():
         return {"error": kind, "message": text}
     return {"error": str(status), "message": error or ""}
+
+
+def status_after(status: RunStatus, waits_for_human: bool) -> ThreadStatus:
+    """How a thread stands when its last run has ended like this."""
+    if waits_for_human:
+        return ThreadStatus.INTERRUPTED
+    return ThreadStatus.ERROR if status in _FAILED else ThreadStatus.IDLE
 
 
 def end_entry(ledger: Ledger, ending: Ending | None, at: datetime, latest: int | None) -> Entry:

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import structlog
 
 from ..domain.enums import StopReason
-from ..domain.errors import UnknownAgent
+from ..domain.errors import Fenced, UnknownAgent
 from ..domain.payload import JSON
 from ..domain.supervision import SupervisionEvent, SupervisionEventType
 from ..kernel import Crashed, LoopActor, Terminated, handles
-from ..observers import ObserverFailed, StoreTrouble
+from ..observers import ObserverFailed, OwnershipLost, StoreTrouble
 from .messages import (
     Activate,
     AddObserver,
     AttemptAbandoned,
     AttemptFailed,
     FailRun,
-    Lost,
     Passivate,
     Quarantine,
     RemoveObserver,
@@ -274,9 +273,9 @@ class SupervisorActor(LoopActor):
         if message.cause is not None and message.ref in vital:
             self._fail_runtime(message.cause)
 
-    @handles(Lost, system=True)
-    def _lost(self, message: Lost) -> None:
-        self._fail_runtime(RuntimeError(f"thread '{message.thread_id}' is owned elsewhere"))
+    @handles(OwnershipLost, system=True)
+    def _ownership_lost(self, message: OwnershipLost) -> None:
+        self._fail_runtime(Fenced(f"This runtime must end: {message.reason}."))
 
     def _fail_runtime(self, cause: BaseException) -> None:
         self._publish(SupervisionEventType.ESCALATED, error=error_text(cause))

@@ -19,10 +19,11 @@ from ..domain.errors import (
     ActorCrashed,
 )
 from ..domain.policies import MultitaskPolicy
+from ..domain.store_errors import StoreUnavailable
 from ..domain.supervision import ThreadNode
 from ..kernel import Crashed, handles
 from ..observers import Append, EndStream, Observed, OpenStream
-from ..store.ports import Entry, NewEvent
+from ..store.entries import Entry, NewEvent
 from .admission import Admission, AdmittingActor
 from .adoption import adopt, live_runs
 from .book import RunBook
@@ -47,12 +48,10 @@ from .messages import (
 )
 from .queue import Member
 from .run import RunActor
-from .settlement import last_frames
+from .settlement import last_frames, status_after
 
 if TYPE_CHECKING:
     from .wiring import Wiring
-
-_FAILED = frozenset({RunStatus.ERROR, RunStatus.TIMEOUT})
 
 
 class ThreadActor(AdmittingActor):
@@ -86,13 +85,20 @@ class ThreadActor(AdmittingActor):
         """Learn from the store what is in flight."""
         if self._crash is not None:
             self.disown(ActorCrashed(f"thread '{self._thread_id}'", repr(self._crash)))
-        record = await self._wiring.store.runs.load_thread(self._thread_id)
+        try:
+            record = await self._wiring.store.runs.load_thread(self._thread_id)
+        except StoreUnavailable as error:
+            if self._crash is not None:
+                raise
+            self._leave(error)  # nobody depends on this actor yet: the next message tries again
+            return
         self._known = record.last is not None or bool(record.in_flight)
         self._owner = record.owner
         if record.last is not None:
             self._status = status_after(record.last.status, record.last.waits_for_human)
-        for run in record.in_flight:
-            member = await adopt(self._wiring, self, run, self._fence)
+        for unfinished in record.in_flight:
+            run = unfinished.run
+            member = adopt(self._wiring, self, unfinished, self._fence)
             self._queue.add(run.run_id, member)
             if run.status is RunStatus.RUNNING and not self._queue.active:
                 self._queue.active = run.run_id
@@ -265,14 +271,19 @@ class ThreadActor(AdmittingActor):
         if not self._queue and self._admission is None and self.actor_inbox.empty():
             self._leave()
 
-    def _leave(self) -> None:
-        """Leave memory. What came before is handled; what comes later finds nobody here."""
-        if not self.actor_inbox.empty():
+    def _leave(self, cause: BaseException | None = None) -> None:
+        """Leave memory. What came before is handled; what comes later finds nobody here.
+
+        Args:
+            cause: answers what came before, instead.
+
+        """
+        if cause is None and not self.actor_inbox.empty():
             self._note_idle()
             return
         self._wiring.registry.threads.pop(self._thread_id, None)
         self._wiring.supervisor.send(ThreadGone(self._thread_id))
-        self.kernel.kill(self.actor_ref)
+        self.kernel.kill(self.actor_ref, cause)
 
     def _note_idle(self) -> None:
         if not self._queue:
@@ -296,10 +307,3 @@ class ThreadActor(AdmittingActor):
             quarantined=self._quarantine is not None,
         )
         return node, tuple(self._queue)
-
-
-def status_after(status: RunStatus, waits_for_human: bool) -> ThreadStatus:
-    """How a thread stands when its last run has ended like this."""
-    if waits_for_human:
-        return ThreadStatus.INTERRUPTED
-    return ThreadStatus.ERROR if status in _FAILED else ThreadStatus.IDLE

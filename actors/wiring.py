@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..domain.commands import check_seconds
 from ..domain.errors import InvalidValue
+from ..domain.fence import Fence
+from ..domain.identifiers import Slot, slot_of
+from ..domain.store_errors import SlotNotOwned
 from ..kernel import Kernel, LoopRef
 from ..store.ports import Store
 
@@ -99,7 +102,21 @@ class Wiring:
     workers: Workers
     registry: Registry
     settings: Settings
-    epoch: int
+    epochs: dict[Slot, int]
+    """The slots this runtime owns, and the epoch of each."""
     journal: LoopRef[Any]
     stream: LoopRef[Any]
     supervisor: LoopRef[Any]
+
+    def fence(self, thread_id: str) -> Fence:
+        """For writes to a thread.
+
+        Raises:
+            SlotNotOwned: the thread's slot belongs to another process.
+
+        """
+        slot = slot_of(thread_id)
+        epoch = self.epochs.get(slot)
+        if epoch is None:
+            raise SlotNotOwned(thread_id, slot)
+        return Fence(slot, epoch)

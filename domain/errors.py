@@ -318,26 +318,6 @@ class ActorCrashed(Unavailable):
         )
 
 
-class StoreUnavailable(Unavailable):
-    """The store did not take a write.
-
-    Args:
-        what: what was being written.
-        cause: the store's own error, as text.
-
-    """
-
-    def __init__(self, what: str, cause: str) -> None:
-        super().__init__(what, cause)
-        self.what, self.cause = what, cause
-
-    def _message(self) -> str:
-        return (
-            f"The store did not take {self.what} ({self.cause}); nothing was started: "
-            "try again with the same run_id or idempotency_key."
-        )
-
-
 class WouldDeadlock(CallboardError):
     """A blocking `get()` was called on the event loop that must produce the answer."""
 

@@ -62,8 +62,7 @@ class Ends:
         """Stop an actor, supervised or not, whose handler raised what is no `Exception`."""
         _log.error("actor_failed", actor=repr(mailbox), error=repr(error), exc_info=error)
         if envelope.reply_to is not None:
-            dead = pykka.ActorDeadError(f"{mailbox} stopped while it handled the message")
-            dead.__cause__ = error
+            dead = _dead(f"{mailbox} stopped while it handled the message", error)
             envelope.reply_to.set_exception(dead)  # type: ignore[arg-type]
         self.stop_now(mailbox, error)
 
@@ -81,14 +80,14 @@ class Ends:
         if mailbox.task is not None:
             mailbox.task.cancel()
         self._mailboxes.pop(mailbox.number, None)
-        mailbox.answer_owed(pykka.ActorDeadError(f"{mailbox} stopped"))
+        mailbox.answer_owed(_dead(f"{mailbox} stopped", cause))
         for lane in (mailbox.system, mailbox.data):
             while lane:
                 envelope = lane.popleft()
                 if isinstance(envelope.message, _ActorStop) and envelope.reply_to is not None:
                     envelope.reply_to.set(None)  # it has come true
                 else:
-                    self._bounce(mailbox, envelope)
+                    self._bounce(mailbox, envelope, cause)
         mailbox.system = mailbox.data = None
         self._tell_watchers(mailbox, cause)
 
@@ -101,9 +100,17 @@ class Ends:
             if not watcher.stopped and Terminated in watcher.actor_class.handlers:
                 self.post(watcher, Envelope(Terminated(LoopRef(mailbox), cause)))
 
-    def _bounce(self, mailbox: Mailbox, envelope: Envelope[Any]) -> None:
+    def _bounce(
+        self, mailbox: Mailbox, envelope: Envelope[Any], cause: BaseException | None = None
+    ) -> None:
         if envelope.reply_to is None:
             self.dead_letters.add(repr(mailbox), envelope.message)
         else:
-            error = pykka.ActorDeadError(f"{mailbox} stopped before handling the message")
+            error = _dead(f"{mailbox} stopped before handling the message", cause)
             envelope.reply_to.set_exception(error)  # type: ignore[arg-type]
+
+
+def _dead(what: str, cause: BaseException | None) -> pykka.ActorDeadError:
+    error = pykka.ActorDeadError(what)
+    error.__cause__ = cause
+    return error

@@ -14,6 +14,7 @@ from .journal import (
     Committed,
     JournalActor,
     NotCommitted,
+    OwnershipLost,
     StoreTrouble,
 )
 from .metrics import Durations, MetricsObserver, RunStatistics
@@ -66,6 +67,7 @@ __all__ = [
     "LifecycleEventType",
     "MetricsObserver",
     "NotCommitted",
+    "OwnershipLost",
     "NullObserver",
     "Observed",
     "ObserverActor",

@@ -16,10 +16,12 @@ import pykka
 import structlog
 
 from ..domain.enums import EventCategory
-from ..domain.errors import RuntimeBusy, StoreUnavailable
+from ..domain.errors import RuntimeBusy
+from ..domain.store_errors import OutcomeUnknown, StoreUnavailable
 from ..domain.views import StoredRunEvent
 from ..kernel import LoopActor, LoopFuture, LoopRef, handles
-from ..store.ports import Entry, Outcome, Store, Verdict
+from ..store.entries import Entry, Outcome, Verdict
+from ..store.ports import Store
 
 _log = structlog.get_logger("callboard.journal")
 
@@ -27,6 +29,12 @@ FIRST_RETRY = 0.05
 """Seconds before a failed group is tried again; doubles each time."""
 LAST_RETRY = 5.0
 """Longest wait between two tries, in seconds."""
+JITTER = 0.2
+"""Part of a wait that chance may add or take away."""
+LARGEST_GROUP = 1024
+"""Events that are committed together, unless one entry has more."""
+PATIENCE = 10.0
+"""Seconds without an answer from the store after which it counts as failing."""
 
 
 class Append(NamedTuple):
@@ -114,8 +122,23 @@ class StoreTrouble(NamedTuple):
     error: str | None
 
 
+class OwnershipLost(NamedTuple):
+    """For the supervisor: somebody else owns what this runtime owned.
+
+    Args:
+        reason: how that was noticed.
+
+    """
+
+    reason: str
+
+
 class _Retry(NamedTuple):
     """Try the kept entries again."""
+
+
+class _Look(NamedTuple):
+    """See whether the store still owes an answer."""
 
 
 class _GroupDone(NamedTuple):
@@ -129,16 +152,23 @@ class _GroupDone(NamedTuple):
 class JournalActor(LoopActor):
     """Commits entries in groups, in the order they came.
 
-    A group of unknown outcome is committed again until the store answers; only inserts
-    of runs are given up at once, so that their callers can decide.
+    A group that the store did not take is committed again until it does; only inserts of
+    runs are given up at once, so that their callers can decide. A group of unknown outcome
+    is committed again as it is, before any other. While the store fails, or owes an answer
+    for long, no insert is accepted.
     """
 
     def __init__(self, store: Store, supervisor: LoopRef[Any], head: int) -> None:
         self._store = store
         self._supervisor = supervisor
         self._pending: list[Append] = []
+        self._in_doubt: list[Append] = []
+        """A group that may be stored."""
         self._committing = False
+        self._since = 0.0
+        """When the group under way was given to the store."""
         self._failures = 0
+        self._trouble: str | None = None
         self._head = head
         self._barriers: list[LoopFuture[Any]] = []
         self._observers: dict[LoopRef[Any], bool] = {}
@@ -146,19 +176,39 @@ class JournalActor(LoopActor):
 
     @property
     def healthy(self) -> bool:
-        """Whether the store took the last group."""
-        return self._failures == 0
+        """Whether the store took the last group, and answers in time."""
+        return self._trouble is None
+
+    def on_start(self) -> None:
+        """Look after the store now and then."""
+        self._look_later()
+
+    def _look_later(self) -> None:
+        self.kernel.after(PATIENCE / 2, self.actor_ref, _Look())
+
+    @handles(_Look, system=True)
+    def _look(self, _: _Look) -> None:
+        waited = self.kernel.now() - self._since
+        if self._committing and self._trouble is None and waited >= PATIENCE:
+            self._in_trouble(f"no answer for {waited:.0f} seconds")
+        self._look_later()
+
+    def _in_trouble(self, fault: str | None) -> None:
+        if fault is not None or self._trouble is not None:
+            self._trouble = fault
+            self._supervisor.send(StoreTrouble(fault))
 
     @handles(Append)
     def _append(self, message: Append) -> None:
-        if self._committing and self._failures and message.entry.insert is not None:
-            self._give_up(message, StoreUnavailable("the run", "it failed before; trying again"))
+        if self._committing and self._trouble is not None and message.entry.insert is not None:
+            self._give_up(message, StoreUnavailable("the run", self._trouble))
         else:
             self._pending.append(message)
 
     @handles(Barrier)
     def _barrier(self, _: Barrier) -> None:
-        reply = self.defer() if self._pending or self._committing else None
+        idle = not (self._pending or self._in_doubt or self._committing)
+        reply = None if idle else self.defer()
         if reply is not None:
             self._barriers.append(reply)
 
@@ -182,10 +232,10 @@ class JournalActor(LoopActor):
             self._commit()
 
     def _commit(self) -> None:
-        group, self._pending = self._pending, []
+        group = self._next_group()
         if not group:
             return
-        self._committing = True
+        self._committing, self._since = True, self.kernel.now()
         try:
             answer = self._store.commit([append.entry for append in group])
         except Exception as error:  # noqa: BLE001 - whatever a store raises, the group is kept
@@ -195,6 +245,18 @@ class JournalActor(LoopActor):
             self._done(_GroupDone(group, answer, None))
         else:
             self._await(group, answer)
+
+    def _next_group(self) -> list[Append]:
+        if self._in_doubt:
+            group, self._in_doubt = self._in_doubt, []
+            return group
+        events = end = 0
+        for end, append in enumerate(self._pending, 1):  # noqa: B007 - it is used below
+            events += len(append.entry.events)
+            if events >= LARGEST_GROUP:
+                break
+        group, self._pending = self._pending[:end], self._pending[end:]
+        return group
 
     def _await(self, group: list[Append], answer: Awaitable[list[Outcome]]) -> None:
         ref = self.actor_ref
@@ -214,9 +276,8 @@ class JournalActor(LoopActor):
             self._group_failed(message.group, message.error)
             return
         self._committing = False
-        if self._failures:
-            self._failures = 0
-            self._supervisor.send(StoreTrouble(None))
+        self._failures = 0
+        self._in_trouble(None)
         self._answer(message.group, message.outcomes)
         if self._pending:
             self._commit()
@@ -230,6 +291,9 @@ class JournalActor(LoopActor):
         deliveries: list[Delivery] = []
         for append, outcome in zip(group, outcomes, strict=True):
             self._head = max(self._head, outcome.position)
+            if outcome.verdict is Verdict.FENCED:
+                slot = append.entry.fence.slot
+                self._supervisor.send(OwnershipLost(f"slot {slot} has another owner"))
             told = self._deliveries(append, outcome) if self._observers else []
             deliveries += told
             if append.origin is not None:
@@ -259,20 +323,29 @@ class JournalActor(LoopActor):
     def _group_failed(self, group: list[Append], error: BaseException | None) -> None:
         if not isinstance(error, StoreUnavailable):
             error = StoreUnavailable("a group of entries", repr(error))
-        kept: list[Append] = []
+        self._failures += 1
+        self._in_trouble(str(error))
+        if isinstance(error, OutcomeUnknown):
+            self._in_doubt = group
+        else:
+            self._keep(group, error)
+        if self._pending or self._in_doubt:
+            self.kernel.after(self._delay(), self.actor_ref, _Retry())
+        else:
+            self._committing = False  # the next insert finds out
+
+    def _keep(self, group: list[Append], error: StoreUnavailable) -> None:
+        kept = [append for append in group if append.entry.insert is None]
         for append in group:
-            if append.entry.insert is None:
-                kept.append(append)
-            else:
+            if append.entry.insert is not None:
                 self._give_up(append, error)
         self._pending = kept + self._pending
-        self._failures += 1
-        self._supervisor.send(StoreTrouble(str(error)))
-        if self._pending:
-            delay = min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(self._failures - 1, 20))
-            self.kernel.after(delay, self.actor_ref, _Retry())
-        else:
-            self._committing = False
+
+    def _delay(self) -> float:
+        """Seconds until the next try."""
+        spread = 1.0 + JITTER * (2.0 * self.kernel.entropy.chance() - 1.0)
+        delay = FIRST_RETRY * 2.0 ** min(self._failures - 1, 20) * spread
+        return min(LAST_RETRY, delay)
 
     @staticmethod
     def _give_up(append: Append, error: StoreUnavailable) -> None:

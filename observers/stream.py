@@ -19,7 +19,7 @@ from ..domain.fence import Fence
 from ..domain.payload import JSON
 from ..domain.views import FramePage
 from ..kernel import LoopActor, LoopFuture, LoopRef, handles
-from ..store.ports import Entry, NewEvent
+from ..store.entries import Entry, NewEvent, Verdict
 from .frames import Evicted, FrameBuffer, Publish
 from .journal import Append, Committed
 
@@ -243,7 +243,8 @@ class StreamActor(LoopActor):
         if stream is None:
             return
         stream.unstored -= len(frames)
-        self._extend(stream, frames)
+        if message.outcome.verdict is Verdict.APPLIED:
+            self._extend(stream, frames)
         self._answer_seal(stream)
 
     @handles(Seal)

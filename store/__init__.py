@@ -1,20 +1,18 @@
 """Where runs and events outlive their actors: the ports, and the stores behind them."""
 
-from .memory import MemoryStore
-from .ports import (
+from .entries import (
     APPLIED,
-    CheckpointStore,
     Entry,
-    EventLog,
     NewEvent,
     Outcome,
     RunChange,
     RunCompletion,
-    RunStore,
-    Store,
     ThreadRecord,
+    Unfinished,
     Verdict,
 )
+from .memory import MemoryStore
+from .ports import CheckpointStore, EventLog, RunStore, Store
 
 __all__ = [
     "APPLIED",
@@ -29,5 +27,6 @@ __all__ = [
     "RunStore",
     "Store",
     "ThreadRecord",
+    "Unfinished",
     "Verdict",
 ]

@@ -7,114 +7,15 @@ fence. The single-row methods of `RunStore` and `EventLog` serve hosts, tools an
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from ..domain.enums import CancelAction, EventCategory, RunStatus, StopReason
+from ..domain.enums import EventCategory, RunStatus
 from ..domain.fence import Fence
 from ..domain.identifiers import Slot
 from ..domain.payload import JSON
 from ..domain.views import RunSnapshot, RunUsage, StoredRunEvent, ThreadTokens
-
-
-class NewEvent(NamedTuple):
-    """An event before the log gave it its `position` and `seq`."""
-
-    event_id: str
-    """Unique; appending it again changes nothing and returns what is stored."""
-    thread_id: str
-    run_id: str
-    category: EventCategory
-    event_type: str
-    content: JSON
-    created_at: datetime
-    sequence: int | None = None
-    """For lifecycle events: the place within the run."""
-    metadata: dict[str, JSON] | None = None
-
-
-class RunCompletion(NamedTuple):
-    """What is known of a run when an attempt, or the run, has ended."""
-
-    usage: RunUsage | None = None
-    output: JSON = None
-    completion_data: dict[str, JSON] | None = None
-    title: str | None = None
-
-
-class RunChange(NamedTuple):
-    """A compare-and-set move of a run's record. `None` leaves a field as it is."""
-
-    run_id: str
-    expected: RunStatus
-    """The status it must have now, else nothing is written."""
-    target: RunStatus
-    at: datetime
-    attempt: int | None = None
-    action: CancelAction | None = None
-    stop_reason: StopReason | None = None
-    error: str | None = None
-    model_name: str | None = None
-    completion: RunCompletion | None = None
-
-
-class Entry(NamedTuple):
-    """What is written together or not at all.
-
-    At most one of `insert`, `change` and `erase_thread`, and the events that tell it, all
-    of one thread. Anything else cannot be stored.
-    """
-
-    fence: Fence
-    insert: RunSnapshot | None = None
-    change: RunChange | None = None
-    events: tuple[NewEvent, ...] = ()
-    erase_thread: str | None = None
-    """Delete everything recorded on this thread."""
-
-
-class Verdict(StrEnum):
-    """What became of an entry."""
-
-    APPLIED = "applied"
-    """It is stored; by now, or by an earlier commit of the very same entry."""
-    DUPLICATE = "duplicate"
-    """A run with that id, or that idempotency key on that thread, exists already."""
-    STALE = "stale"
-    """The run does not have the expected status, or may not move so; nothing was written."""
-    FENCED = "fenced"
-    """The fence's epoch is not the slot's; nothing was written."""
-    FAILED = "failed"
-    """This entry cannot be stored; the others of its group are not touched by that."""
-
-
-class Outcome(NamedTuple):
-    """The store's answer to one entry."""
-
-    verdict: Verdict
-    events: Sequence[StoredRunEvent] = ()
-    """The entry's events as stored, in order. With `APPLIED` only."""
-    position: int = 0
-    """The place of the last of them in the log; 0 without events."""
-    error: str | None = None
-    """With `FAILED`: why."""
-
-
-APPLIED = Outcome(Verdict.APPLIED)
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadRecord:
-    """What a thread's actor needs to know when it comes into memory."""
-
-    owner: str | None
-    """The user of the thread's first run."""
-    in_flight: tuple[RunSnapshot, ...]
-    """Pending and running runs, in the order they were accepted."""
-    last: RunSnapshot | None
-    """The run that ended last."""
+from .entries import Entry, NewEvent, Outcome, RunChange, RunCompletion, ThreadRecord, Unfinished
 
 
 @runtime_checkable
@@ -223,6 +124,10 @@ class RunStore(Protocol):
         """All `pending` and `running` runs, oldest first; with `before`, as above."""
         ...
 
+    async def list_unfinished(self) -> list[Unfinished]:
+        """All runs in flight, with how far their events go, oldest first."""
+        ...
+
     async def aggregate_tokens_by_thread(
         self, thread_id: str, *, include_active: bool = False, user_id: str | None = None
     ) -> ThreadTokens:
@@ -321,6 +226,14 @@ class EventLog(Protocol):
         """Delete a thread's events. Returns how many there were."""
         ...
 
+    async def load_cursor(self, name: str) -> int | None:
+        """How far the observer of that name has been told, or `None`."""
+        ...
+
+    async def save_cursor(self, name: str, position: int) -> None:
+        """Remember how far an observer has been told."""
+        ...
+
 
 @runtime_checkable
 class CheckpointStore(Protocol):
@@ -367,13 +280,38 @@ class Store(Protocol):
         """Make the store ready. Calling it twice is harmless."""
         ...
 
+    @property
+    def lease(self) -> float | None:
+        """Seconds a claim holds unless it is renewed; `None`: as long as the process lives."""
+        ...
+
+    @property
+    def heartbeat(self) -> float | None:
+        """Seconds between two calls of `renew`; `None`: it need not be called."""
+        ...
+
     async def claim(self, slots: Iterable[Slot]) -> int:
         """Become the owner of `slots`: raises their epoch.
 
         Returns:
             the new epoch, the same for all of them.
 
+        Raises:
+            StoreOwned: another living process owns one of them.
+
         """
+        ...
+
+    async def renew(self) -> frozenset[Slot]:
+        """Prolong every claim. Returns the slots that are still this store's."""
+        ...
+
+    async def abandoned(self) -> frozenset[Slot]:
+        """The slots whose owner is gone."""
+        ...
+
+    async def release(self) -> None:
+        """Own nothing any more, so that others may at once."""
         ...
 
     def commit(self, group: Sequence[Entry]) -> list[Outcome] | Awaitable[list[Outcome]]:
@@ -389,7 +327,9 @@ class Store(Protocol):
             at once; others return an awaitable.
 
         Raises:
-            StoreUnavailable: nothing is known of the group; committing it again is safe.
+            OutcomeUnknown: it may be stored, or a part of it. Commit the same group again,
+                before any other: the answer will say what has become of it.
+            StoreUnavailable: nothing of it is stored.
 
         """
         ...

@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import logging
+import os
 import threading
 
 import pytest
 import structlog
 from hypothesis import settings
+
+from tests.postgres import PostgresServer, installed_postgres
 
 # No deadline: a busy machine is no defect. Not derandomized, so that each run looks
 # elsewhere; the blob that a failure prints brings it back.
@@ -53,6 +56,23 @@ def _no_task_is_left(request, monkeypatch):
     yield
     if request.node.get_closest_marker("leaves_tasks") is None:
         assert left == []
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A running PostgreSQL server, one for all tests: each takes a `new_database()` of it.
+
+    A test that stops it starts it again. Without PostgreSQL such tests are skipped, but for
+    CALLBOARD_REQUIRE_POSTGRES=1: then they fail.
+    """
+    binaries = installed_postgres()
+    if binaries is None:
+        missing = "no PostgreSQL: neither /usr/lib/postgresql/*/bin nor the PATH has an initdb"
+        if os.environ.get("CALLBOARD_REQUIRE_POSTGRES") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with PostgresServer(binaries) as server:
+        yield server
 
 
 def _ours(task):

@@ -10,7 +10,7 @@ from typing import overload
 
 from ...domain.enums import EventCategory
 from ...domain.views import StoredRunEvent
-from ..ports import NewEvent
+from ..entries import NewEvent
 from .shelf import Kept, Shelf
 
 _by_position = itemgetter(0)
@@ -133,6 +133,16 @@ class EventTable:
         return found if [kept[2] for kept in found] == list(events) else []
 
     # Reading.
+
+    def reach(self, run_id: str) -> tuple[int, int]:
+        """How far a run's lifecycle events and frames go."""
+        run = self._runs.get(run_id)
+        if run is None:
+            return 0, 0
+        lifecycle = (kept[2] for kept in reversed(run.all))
+        last = next((e for e in lifecycle if e.category is EventCategory.LIFECYCLE), None)
+        sequence = 0 if last is None else last.sequence or 0
+        return sequence, frame_number(run.frames[-1]) if run.frames else 0
 
     def run(self, run_id: str) -> RunEvents | None:
         """The events of a run."""

@@ -10,7 +10,7 @@ from operator import itemgetter
 from ...domain.enums import EventCategory
 from ...domain.errors import InvalidValue
 from ...domain.views import StoredRunEvent
-from ..ports import NewEvent
+from ..entries import NewEvent
 from .event_table import EventTable, as_stored, frame_number
 from .run_table import RunTable
 from .shelf import Kept
@@ -30,6 +30,7 @@ class MemoryEventLog:
     def __init__(self, events: EventTable, runs: RunTable) -> None:
         self._events = events
         self._runs = runs
+        self._cursors: dict[str, int] = {}
 
     async def append(self, events: Sequence[NewEvent]) -> list[StoredRunEvent]:
         """Append events of one thread: all or none."""
@@ -138,6 +139,14 @@ class MemoryEventLog:
     async def head(self) -> int:
         """The last `position` that was given; 0 for a new log."""
         return self._events.position
+
+    async def load_cursor(self, name: str) -> int | None:
+        """How far the observer of that name has been told, or `None`."""
+        return self._cursors.get(name)
+
+    async def save_cursor(self, name: str, position: int) -> None:
+        """Remember how far an observer has been told."""
+        self._cursors[name] = position
 
     async def delete_by_run(self, run_id: str) -> int:
         """Delete a run's events. Returns how many there were."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...domain.enums import RunStatus
 from ...domain.views import RunSnapshot
-from ..ports import RunChange, RunCompletion
+from ..entries import RunChange, RunCompletion
 
 _LONGEST_MODEL_NAME = 128
 """Characters of a model's name that are kept."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from ...domain.enums import TERMINAL, RunStatus
 from ...domain.run import TRANSITIONS
 from ...domain.views import RunSnapshot
-from ..ports import RunChange, RunCompletion
+from ..entries import RunChange, RunCompletion
 from .run_row import RunRow
 
 

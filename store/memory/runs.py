@@ -8,7 +8,7 @@ from itertools import islice
 
 from ...domain.enums import IN_FLIGHT, RunStatus
 from ...domain.views import RunSnapshot, RunUsage, ThreadTokens
-from ..ports import RunChange, RunCompletion, ThreadRecord
+from ..entries import RunChange, RunCompletion, ThreadRecord, Unfinished
 from .event_table import EventTable
 from .run_row import RunRow
 from .run_table import RunTable
@@ -51,8 +51,15 @@ class MemoryRunStore:
         if thread is None:
             return ThreadRecord(None, (), None)
         last = thread.ended.last()
-        in_flight = tuple(row.snapshot() for row in thread.in_flight.values())
+        in_flight = tuple(self._unfinished(row) for row in thread.in_flight.values())
         return ThreadRecord(thread.owner, in_flight, last.snapshot() if last else None)
+
+    async def list_unfinished(self) -> list[Unfinished]:
+        """All runs in flight, with how far their events go, oldest first."""
+        return [self._unfinished(row) for row in self._runs.in_flight()]
+
+    def _unfinished(self, row: RunRow) -> Unfinished:
+        return Unfinished(row.snapshot(), *self._events.reach(row.request.run_id))
 
     async def list_by_thread(
         self,

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from ..ports import NewEvent
+from ..entries import NewEvent
 
 Kept: TypeAlias = tuple[int, int, NewEvent]
 """An event as it is kept: its `position`, its `seq`, and the event as it came."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ...domain.identifiers import Slot
-from ..ports import APPLIED, Entry, NewEvent, Outcome, Verdict
+from ..entries import APPLIED, Entry, NewEvent, Outcome, Verdict
 from .checkpoints import MemoryCheckpointStore
 from .event_table import EventTable, StoredEvents
 from .events import MemoryEventLog
@@ -17,7 +17,7 @@ _FENCED = Outcome(Verdict.FENCED)
 _DUPLICATE = Outcome(Verdict.DUPLICATE)
 _STALE = Outcome(Verdict.STALE)
 _OVERFULL = Outcome(
-    Verdict.FAILED, error="an entry holds at most one of insert, change and erase_thread"
+    Verdict.FAILED, error="an entry holds at most one of insert, change and an erasure"
 )
 
 
@@ -58,6 +58,25 @@ class MemoryStore:
     async def close(self) -> None:
         """Nothing to do: it may be opened again."""
 
+    @property
+    def lease(self) -> None:
+        """A claim holds as long as there is no other."""
+
+    @property
+    def heartbeat(self) -> None:
+        """Nobody else could take anything."""
+
+    async def renew(self) -> frozenset[Slot]:
+        """Everything that was claimed is still this store's."""
+        return frozenset(Slot(slot) for slot in self._epochs)
+
+    async def abandoned(self) -> frozenset[Slot]:
+        """None: there is no other process."""
+        return frozenset()
+
+    async def release(self) -> None:
+        """Nothing to do: whoever claims next, may."""
+
     async def claim(self, slots: Iterable[Slot]) -> int:
         """Become the owner of `slots`: whoever was it before can no longer write."""
         self._epoch += 1
@@ -70,16 +89,16 @@ class MemoryStore:
         return [self._write(entry) for entry in group]
 
     def _write(self, entry: Entry) -> Outcome:
-        (slot, epoch), insert, change, events, erase_thread = entry
+        (slot, epoch), insert, change, events, erase_thread, erase_run = entry
         if self._epochs.get(slot) != epoch:
             return _FENCED
         fault = self._event_table.fault(events) if events else None
         if fault is not None:
             return Outcome(Verdict.FAILED, error=fault)
-        if erase_thread is not None:
-            if insert is not None or change is not None:
+        if erase_thread is not None or erase_run is not None:
+            if sum(part is not None for part in entry[1:3] + entry[4:]) > 1:
                 return _OVERFULL
-            self._erase(erase_thread)
+            self._erase(erase_thread, erase_run)
         elif insert is not None:
             if change is not None:
                 return _OVERFULL
@@ -94,10 +113,14 @@ class MemoryStore:
         found = self._event_table.find(events)
         return _applied(found) if found else _STALE
 
-    def _erase(self, thread_id: str) -> None:
-        self._run_table.remove_thread(thread_id)
-        self._event_table.delete_thread(thread_id)
-        self._checkpoints.forget_thread(thread_id)
+    def _erase(self, thread_id: str | None, run_id: str | None) -> None:
+        if run_id is not None:
+            self._run_table.remove(run_id)
+            self._event_table.delete_run(run_id)
+        if thread_id is not None:
+            self._run_table.remove_thread(thread_id)
+            self._event_table.delete_thread(thread_id)
+            self._checkpoints.forget_thread(thread_id)
 
 
 def _applied(events: list[Kept]) -> Outcome:

@@ -9,7 +9,7 @@ import callboard.actors
 import callboard.observers
 import callboard.store  # noqa: F401 - all errors there are must be defined
 from callboard.actors.attempt import AgentExited
-from callboard.domain import errors
+from callboard.domain import errors, store_errors
 
 SAMPLES = [
     errors.CallboardError("something"),
@@ -35,7 +35,21 @@ SAMPLES = [
     errors.WrongLoop(),
     errors.RuntimeBusy("thread 't'", 10),
     errors.ActorCrashed("thread 't'", "ValueError: x"),
-    errors.StoreUnavailable("run 'r'", "disk full"),
+    store_errors.StoreUnavailable("run 'r'", "disk full"),
+    store_errors.OutcomeUnknown("run 'r'", "connection lost"),
+    store_errors.SlotNotOwned("t", 7),
+    *(
+        kind("'runs.db'", "process 7 on host 'h' has it open", "Stop that process")
+        for kind in (
+            store_errors.StoreUnusable,
+            store_errors.StoreOwned,
+            store_errors.StoreCorrupt,
+            store_errors.StoreReadOnly,
+            store_errors.StoreTooNew,
+            store_errors.StoreOutdated,
+            store_errors.StoreRegressed,
+        )
+    ),
     errors.WouldDeadlock(),
     errors.RunAborted("interrupt"),
     errors.AttemptFenced("r"),

@@ -8,4 +8,4 @@ from tests.store.contract import STORES
 @pytest.fixture(scope="session", params=STORES.values(), ids=STORES)
 def make_store(request):
     """Makes an empty, open store: an async context manager."""
-    return request.param
+    return request.param(request)

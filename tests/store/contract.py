@@ -5,6 +5,9 @@ import functools
 import inspect
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from tempfile import TemporaryDirectory
+
+from sqlalchemy import text
 
 from callboard.domain import (
     CreateRunCommand,
@@ -15,6 +18,8 @@ from callboard.domain import (
     slot_of,
 )
 from callboard.store import Entry, MemoryStore, NewEvent, RunChange
+from callboard.store.sql import SqlStore
+from callboard.store.sql.schema import metadata
 
 PENDING, RUNNING, SUCCESS, ERROR, TIMEOUT, INTERRUPTED = RunStatus
 TERMINAL = (SUCCESS, ERROR, TIMEOUT, INTERRUPTED)
@@ -31,7 +36,46 @@ async def memory_store():
     await store.close()
 
 
-STORES = {"memory": memory_store}
+@asynccontextmanager
+async def sqlite_store():
+    with TemporaryDirectory() as folder:
+        store = SqlStore(f"sqlite+aiosqlite:///{folder}/runs.db", durability="process")
+        await store.open()
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+def postgres_store(url):
+    """Makes stores that share one database: each finds it empty."""
+
+    @asynccontextmanager
+    async def make():
+        store = SqlStore(url)
+        await store.open()
+        try:
+            await store.write("a clean table", _empty)
+            yield store
+        finally:
+            await store.close()
+
+    return make
+
+
+def _empty(connection):
+    names = ", ".join(metadata.tables)
+    connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+    connection.execute(text("INSERT INTO store_state VALUES (1, 0, 0, 0)"))
+
+
+STORES = {
+    "memory": lambda _: memory_store,
+    "sqlite": lambda _: sqlite_store,
+    "postgresql": lambda request: postgres_store(
+        request.getfixturevalue("postgres").new_database()
+    ),
+}
 """Every implementation, by name. A new one joins here and passes what is in this folder."""
 
 

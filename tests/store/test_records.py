@@ -203,7 +203,7 @@ async def test_a_thread_loads_with_its_owner_its_queue_and_the_run_that_ended_la
     record = await store.runs.load_thread("t")
 
     assert record.owner == "ann"
-    assert ids(record.in_flight) == ["r3", "r4"]
+    assert ids(u.run for u in record.in_flight) == ["r3", "r4"]
     assert record.last == await store.runs.get("r1")
 
 
@@ -228,6 +228,6 @@ async def test_a_deleted_run_is_gone_from_every_list(store):
     assert await store.runs.get("r1") is None
     assert ids(await store.runs.list_by_thread("t")) == ["r2"]
     assert ids(await store.runs.list_inflight()) == ["r2"]
-    assert ids((await store.runs.load_thread("t")).in_flight) == ["r2"]
+    assert ids(u.run for u in (await store.runs.load_thread("t")).in_flight) == ["r2"]
     assert await store.events.list_events_by_run("r1") == []
     assert await store.runs.delete("r1") is False

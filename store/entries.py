@@ -1,0 +1,124 @@
+"""What is written to a store, and what it answers: plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from ..domain.enums import CancelAction, EventCategory, RunStatus, StopReason
+from ..domain.fence import Fence
+from ..domain.payload import JSON
+from ..domain.views import RunSnapshot, RunUsage, StoredRunEvent
+
+
+class NewEvent(NamedTuple):
+    """An event before the log gave it its `position` and `seq`."""
+
+    event_id: str
+    """Unique; appending it again changes nothing and returns what is stored."""
+    thread_id: str
+    run_id: str
+    category: EventCategory
+    event_type: str
+    content: JSON
+    created_at: datetime
+    sequence: int | None = None
+    """For lifecycle events: the place within the run."""
+    metadata: dict[str, JSON] | None = None
+
+
+class RunCompletion(NamedTuple):
+    """What is known of a run when an attempt, or the run, has ended."""
+
+    usage: RunUsage | None = None
+    output: JSON = None
+    completion_data: dict[str, JSON] | None = None
+    title: str | None = None
+
+
+class RunChange(NamedTuple):
+    """A compare-and-set move of a run's record. `None` leaves a field as it is."""
+
+    run_id: str
+    expected: RunStatus
+    """The status it must have now, else nothing is written."""
+    target: RunStatus
+    at: datetime
+    attempt: int | None = None
+    action: CancelAction | None = None
+    stop_reason: StopReason | None = None
+    error: str | None = None
+    model_name: str | None = None
+    completion: RunCompletion | None = None
+
+
+class Entry(NamedTuple):
+    """What is written together or not at all.
+
+    At most one of `insert`, `change`, `erase_thread` and `erase_run`, and the events that
+    tell it, all of one thread. Anything else cannot be stored.
+    """
+
+    fence: Fence
+    insert: RunSnapshot | None = None
+    change: RunChange | None = None
+    events: tuple[NewEvent, ...] = ()
+    erase_thread: str | None = None
+    """Delete everything recorded on this thread."""
+    erase_run: str | None = None
+    """Delete this run's record and its events."""
+
+
+class Verdict(StrEnum):
+    """What became of an entry."""
+
+    APPLIED = "applied"
+    """It is stored; by now, or by an earlier commit of the very same entry."""
+    DUPLICATE = "duplicate"
+    """A run with that id, or that idempotency key on that thread, exists already."""
+    STALE = "stale"
+    """The run does not have the expected status, or may not move so; nothing was written."""
+    FENCED = "fenced"
+    """The fence's epoch is not the slot's; nothing was written."""
+    FAILED = "failed"
+    """This entry cannot be stored; the others of its group are not touched by that."""
+
+
+class Outcome(NamedTuple):
+    """The store's answer to one entry."""
+
+    verdict: Verdict
+    events: Sequence[StoredRunEvent] = ()
+    """The entry's events as stored, in order. With `APPLIED` only."""
+    position: int = 0
+    """The place of the last of them in the log; 0 without events."""
+    error: str | None = None
+    """With `FAILED`: why."""
+
+
+APPLIED = Outcome(Verdict.APPLIED)
+
+
+class Unfinished(NamedTuple):
+    """A run in flight, and how far its events go."""
+
+    run: RunSnapshot
+    sequence: int = 0
+    """The place of its last lifecycle event."""
+    frames: int = 0
+    """How many frames are stored, if it is resumable."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRecord:
+    """What a thread's actor needs to know when it comes into memory."""
+
+    owner: str | None
+    """The user of the thread's first run."""
+    in_flight: tuple[Unfinished, ...]
+    """Pending and running runs, in the order they were accepted."""
+    last: RunSnapshot | None
+    """The run that ended last."""

@@ -1,0 +1,119 @@
+"""Who may write which slots: epochs, owners, leases.
+
+A slot may be taken when nobody has it, when its owner's session is gone, or when its lease
+has run out on the database's own clock. Whoever had it before is fenced from then on.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+
+from ...domain.identifiers import Slot
+from ...domain.store_errors import StoreOwned
+from .place import Place
+from .schema import owners, slots, state
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Claims slots for one store.
+
+    Args:
+        place: for messages.
+        owner: this store's number, which no other has.
+        now: the database's clock, in seconds.
+        lease: how many seconds a claim holds; `None` for as long as the session lives.
+        is_alive: whether the session of another owner lives.
+
+    """
+
+    place: Place
+    owner: int
+    now: ColumnElement[float]
+    lease: float | None
+    is_alive: Callable[[Connection, int], bool]
+
+    def claim(self, connection: Connection, wanted: Iterable[Slot]) -> int:
+        """Become the owner of slots: raises their epoch to a new one, which it returns.
+
+        Raises:
+            StoreOwned: another living owner has one of them.
+
+        """
+        numbers = sorted(set(wanted))
+        # First, because it holds the row that every writer changes: one claims, or writes.
+        epoch: int = connection.execute(
+            update(state).values(epoch=state.c.epoch + 1).returning(state.c.epoch)
+        ).scalar_one()
+        self._check(connection, numbers)
+        if not self._prolong(connection):
+            name = {"owner": self.owner, "host": socket.gethostname(), "pid": os.getpid()}
+            connection.execute(insert(owners).values(lease_until=self._until(), **name))
+        connection.execute(delete(slots).where(slots.c.slot.in_(numbers)))
+        if numbers:
+            row = {"epoch": epoch, "owner": self.owner}
+            connection.execute(insert(slots), [{"slot": number, **row} for number in numbers])
+        return epoch
+
+    def _check(self, connection: Connection, numbers: list[Slot]) -> None:
+        living = self._living(connection)
+        held = select(slots.c.owner).where(
+            slots.c.slot.in_(numbers), slots.c.owner != self.owner, slots.c.owner.in_(living)
+        )
+        owner = connection.execute(held).scalar()
+        if owner is not None:
+            pid, host = living[owner]
+            raise StoreOwned(
+                str(self.place),
+                f"process {pid} on host '{host}' has it open",
+                "Stop that process, or wait until it is gone",
+            )
+
+    def _living(self, connection: Connection) -> dict[int, tuple[int, str]]:
+        """The other owners that live."""
+        found = connection.execute(
+            select(owners, (owners.c.lease_until > self.now).label("unexpired")).where(
+                owners.c.owner != self.owner
+            )
+        ).all()
+        return {
+            row.owner: (row.pid, row.host)
+            for row in found
+            if row.unexpired is not False and self.is_alive(connection, row.owner)
+        }
+
+    def _until(self) -> ColumnElement[float] | None:
+        return None if self.lease is None else self.now + self.lease
+
+    def _prolong(self, connection: Connection) -> bool:
+        mine = update(owners).where(owners.c.owner == self.owner)
+        return connection.execute(mine.values(lease_until=self._until())).rowcount == 1
+
+    def renew(self, connection: Connection) -> frozenset[Slot]:
+        """Prolong the lease. Returns the slots that are still this store's."""
+        if self.lease is not None:
+            self._prolong(connection)
+        kept = connection.execute(select(slots.c.slot).where(slots.c.owner == self.owner))
+        return frozenset(Slot(slot) for (slot,) in kept)
+
+    def abandoned(self, connection: Connection) -> frozenset[Slot]:
+        """The slots whose owner is gone, or gave them up."""
+        held = [self.owner, *self._living(connection)]
+        free = select(slots.c.slot).where(slots.c.owner.is_(None) | slots.c.owner.not_in(held))
+        return frozenset(Slot(slot) for (slot,) in connection.execute(free))
+
+    def elsewhere(self, connection: Connection) -> frozenset[Slot]:
+        """The slots that other living owners have."""
+        theirs = select(slots.c.slot).where(slots.c.owner.in_([*self._living(connection)]))
+        return frozenset(Slot(slot) for (slot,) in connection.execute(theirs))
+
+    def release(self, connection: Connection) -> None:
+        """Own nothing any more."""
+        mine = slots.c.owner == self.owner
+        connection.execute(update(slots).where(mine).values(owner=None))
+        connection.execute(delete(owners).where(owners.c.owner == self.owner))

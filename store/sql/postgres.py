@@ -1,0 +1,100 @@
+"""A store in a PostgreSQL database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, NullPool, func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from .lanes import AsyncLane, Lane
+from .ownership import Claims
+from .place import Place
+from .sqlite import Durability
+from .versions import prepare
+
+LEASE = 15.0
+"""Seconds after which a silent owner's slots may be taken."""
+READERS = 4
+_PATIENCE = 10.0
+"""Seconds to wait for a connection."""
+_ANSWER = 30.0
+"""Seconds to wait for a statement's answer."""
+_SCHEMA_LOCK = 0x63616C6C626F6172
+"""Held while tables are made: whoever comes second finds them."""
+
+
+class PostgresDatabase:
+    """A database that several processes may share, each with slots of its own.
+
+    An owner shows that it lives by an advisory lock, which the server takes back when its
+    connection ends, and by a lease on the server's clock, in case it hangs.
+
+    Args:
+        place: where it is.
+        durability: what a commit survives.
+        owner: this store's number.
+
+    """
+
+    def __init__(self, place: Place, durability: Durability, owner: int) -> None:
+        self.place = place
+        self.durability = durability
+        self.reader: AsyncEngine
+        self.lane: Lane
+        self._owner = owner
+
+    def claims(self, owner: int) -> Claims:
+        """Owners live while they hold their advisory lock."""
+        now = func.date_part("epoch", func.clock_timestamp())
+        return Claims(self.place, owner, now, LEASE, _is_alive)
+
+    async def open(self) -> None:
+        """Connect, and make the tables."""
+        settings = {
+            "application_name": "callboard",
+            "synchronous_commit": "on" if self.durability == "full" else "off",
+        }
+        arguments: dict[str, Any] = {
+            "timeout": _PATIENCE,
+            "command_timeout": _ANSWER,
+            "server_settings": settings,
+        }
+        writer = create_async_engine(self.place.url, poolclass=NullPool, connect_args=arguments)
+        self.lane = AsyncLane(writer, self._greet)
+        try:
+            await self.lane.run(self._prepare)
+        except BaseException:
+            await self.lane.close()
+            raise
+        self.reader = create_async_engine(
+            self.place.url,
+            pool_size=READERS,
+            max_overflow=0,
+            pool_timeout=None,  # those who wait for a connection wait their turn
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+            connect_args=arguments,
+        )
+
+    async def _greet(self, connection: AsyncConnection) -> None:
+        """Show that this owner lives, as long as the connection does."""
+        await connection.execute(select(func.pg_try_advisory_lock(self._owner)))
+        await connection.commit()
+
+    def _prepare(self, connection: Connection) -> None:
+        connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+        prepare(connection, self.place)
+
+    def note(self, position: int) -> None:
+        """The server keeps its own log."""
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.reader.dispose()
+        await self.lane.close()
+
+
+def _is_alive(connection: Connection, owner: int) -> bool:
+    locked = text("SELECT pg_try_advisory_xact_lock(:owner)")
+    return not connection.execute(locked, {"owner": owner}).scalar_one()

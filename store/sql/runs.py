@@ -1,0 +1,230 @@
+"""The run store in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection, Select, and_, func, or_, select
+
+from ...domain.enums import IN_FLIGHT, TERMINAL, EventCategory, RunStatus
+from ...domain.run import TRANSITIONS
+from ...domain.views import RunSnapshot, RunUsage, ThreadTokens
+from ..entries import RunChange, RunCompletion, ThreadRecord, Unfinished
+from .reading import Reader
+from .schema import events, runs, threads
+from .tokens import thread_tokens, token_sums, tokens_by_model
+from .values import micros, model_name, new_usage, snapshot_of
+from .writer import Writer
+
+T = TypeVar("T")
+
+_LIVE = runs.c.status.in_(sorted(IN_FLIGHT))
+_ENDED = runs.c.status.in_(sorted(TERMINAL))
+
+
+class Write(Protocol):
+    """Does some work in a transaction; see `SqlStore.write`."""
+
+    async def __call__(self, what: str, work: Callable[[Connection], T]) -> T:
+        """Returns what the work returns."""
+        ...
+
+
+class SqlRunStore:
+    """The port `RunStore` on the database.
+
+    Args:
+        reader: answers queries.
+        writer: writes.
+        write: does it in a transaction.
+
+    """
+
+    def __init__(self, reader: Reader, writer: Writer, write: Write) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._write = write
+
+    # Reading.
+
+    async def get(self, run_id: str, *, user_id: str | None = None) -> RunSnapshot | None:
+        """The record, or `None`."""
+        return await self._snapshot(_visible(select(runs), user_id).where(runs.c.run_id == run_id))
+
+    async def find_by_key(self, thread_id: str, idempotency_key: str) -> RunSnapshot | None:
+        """The run that was created on this thread with this key, or `None`."""
+        found = _of_thread(thread_id).where(runs.c.idempotency_key == idempotency_key)
+        return await self._snapshot(found)
+
+    async def load_thread(self, thread_id: str) -> ThreadRecord:
+        """What is in flight on a thread, whose it is, and how its last run ended."""
+        of_thread = _unfinished().where(threads.c.thread_id == thread_id)
+        live = await self._unfinished(of_thread.order_by(runs.c.run_no))
+        last = await self._reader.one(
+            _of_thread(thread_id, threads.c.user_id.label("owner"))
+            .where(runs.c.finished_at.is_not(None), _ENDED)
+            .order_by(runs.c.finished_at.desc(), runs.c.run_no.desc())
+            .limit(1)
+        )
+        owner = live[0][0] if live else None if last is None else last.owner
+        return ThreadRecord(
+            owner,
+            tuple(each for _, each in live),
+            None if last is None else snapshot_of(last),
+        )
+
+    async def list_unfinished(self) -> list[Unfinished]:
+        """All runs in flight, with how far their events go, oldest first."""
+        found = await self._unfinished(_unfinished().order_by(runs.c.created_at, runs.c.run_no))
+        return [each for _, each in found]
+
+    async def list_by_thread(
+        self,
+        thread_id: str,
+        *,
+        user_id: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        status: RunStatus | None = None,
+    ) -> list[RunSnapshot]:
+        """Records of a thread, newest first."""
+        chosen = _of_thread(thread_id)
+        if user_id is not None:
+            chosen = chosen.where(runs.c.user_id == user_id)
+        if status is not None:
+            chosen = chosen.where(runs.c.status == status.value)
+        newest = chosen.order_by(runs.c.created_at.desc(), runs.c.run_no.desc())
+        rows = await self._reader.rows(newest.limit(limit).offset(offset))
+        return [snapshot_of(row) for row in rows]
+
+    async def list_pending(
+        self, *, before: datetime | None = None, user_id: str | None = None
+    ) -> list[RunSnapshot]:
+        """All `pending` runs, oldest first."""
+        return await self._list(runs.c.status == RunStatus.PENDING.value, before, user_id)
+
+    async def list_inflight(
+        self, *, before: datetime | None = None, user_id: str | None = None
+    ) -> list[RunSnapshot]:
+        """All `pending` and `running` runs, oldest first."""
+        return await self._list(_LIVE, before, user_id)
+
+    async def _list(
+        self, chosen: Any, before: datetime | None, user_id: str | None
+    ) -> list[RunSnapshot]:
+        # Both conditions: the first lets the index of live runs answer.
+        statement = _visible(select(runs), user_id).where(_LIVE, chosen)
+        if before is not None:
+            statement = statement.where(runs.c.created_at < micros(before))
+        rows = await self._reader.rows(statement.order_by(runs.c.created_at, runs.c.run_no))
+        return [snapshot_of(row) for row in rows]
+
+    async def aggregate_tokens_by_thread(
+        self, thread_id: str, *, include_active: bool = False, user_id: str | None = None
+    ) -> ThreadTokens:
+        """What a thread's ended runs used, by model and caller."""
+        active = runs.c.status == RunStatus.RUNNING.value
+        counted = or_(_ENDED, active) if include_active else _ENDED
+        where = and_(threads.c.thread_id == thread_id, counted)
+        if user_id is not None:
+            where = and_(where, runs.c.user_id == user_id)
+        total = await self._reader.one(token_sums(where))
+        models = await self._reader.rows(tokens_by_model(where, self._reader.dialect))
+        return thread_tokens(total, models)
+
+    async def _snapshot(self, statement: Select[Any]) -> RunSnapshot | None:
+        row = await self._reader.one(statement)
+        return None if row is None else snapshot_of(row)
+
+    async def _unfinished(self, statement: Select[Any]) -> list[tuple[str | None, Unfinished]]:
+        rows = await self._reader.rows(statement)
+        return [
+            (row.owner, Unfinished(snapshot_of(row), row.last_sequence, row.frames or 0))
+            for row in rows
+        ]
+
+    # Writing.
+
+    async def put(self, run: RunSnapshot) -> bool:
+        """Insert a record, unless its id, or its key on its thread, is taken."""
+        return await self._write("a record", lambda c: self._writer.records.insert(c, run))
+
+    async def update_status(self, change: RunChange) -> bool:
+        """Compare-and-set."""
+        return await self._write("a status", lambda c: self._writer.records.move(c, change))
+
+    async def update_run_completion(
+        self,
+        run_id: str,
+        status: RunStatus,
+        completion: RunCompletion,
+        at: datetime,
+        *,
+        error: str | None = None,
+    ) -> bool:
+        """Store a run's end. A terminal status is never replaced by another."""
+
+        def work(connection: Connection) -> bool:
+            found = self._writer.statements.find_run.run(connection, run_id=run_id).first()
+            if found is None or found.status is None:
+                return False
+            now = RunStatus(found.status)
+            if status is not now and status not in TRANSITIONS[now]:
+                return False
+            change = RunChange(run_id, now, status, at, error=error, completion=completion)
+            return self._writer.records.move(connection, change)
+
+        return await self._write("an end", work)
+
+    async def update_model_name(self, run_id: str, name: str | None) -> bool:
+        """Set the model's name: stripped, at most 128 characters, blank is `None`."""
+        rename = self._writer.statements.rename_model
+        kept = model_name(name)
+        return await self._write(
+            "a model's name", lambda c: rename.run(c, run=run_id, name=kept).rowcount == 1
+        )
+
+    async def update_run_progress(self, run_id: str, usage: RunUsage) -> bool:
+        """Store what a running run spent so far."""
+        progress = self._writer.statements.progress
+        new = new_usage(usage)
+        return await self._write(
+            "progress", lambda c: progress.run(c, run=run_id, **new).rowcount == 1
+        )
+
+    async def delete(self, run_id: str, *, user_id: str | None = None) -> bool:
+        """Delete a record and its events. An absent one is a no-op."""
+        if await self.get(run_id, user_id=user_id) is None:
+            return False
+
+        def work(connection: Connection) -> None:
+            self._writer.records.erase_run(connection, run_id)
+
+        await self._write("a deletion", work)
+        return True
+
+
+def _visible(statement: Select[Any], user_id: str | None) -> Select[Any]:
+    recorded = statement.where(runs.c.status.is_not(None))
+    return recorded if user_id is None else recorded.where(runs.c.user_id == user_id)
+
+
+def _of_thread(thread_id: str, *columns: Any) -> Select[Any]:
+    of_thread = select(runs, *columns).join(threads).where(threads.c.thread_id == thread_id)
+    return of_thread.where(runs.c.status.is_not(None))
+
+
+def _unfinished() -> Select[Any]:
+    frames = (
+        select(func.max(events.c.sequence))
+        .where(events.c.run_no == runs.c.run_no)
+        .where(events.c.category == EventCategory.FRAME.value)
+        .scalar_subquery()
+    )
+    return (
+        select(runs, threads.c.user_id.label("owner"), frames.label("frames"))
+        .join(threads)
+        .where(_LIVE)
+    )

@@ -1,0 +1,216 @@
+"""A store in a SQLite file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import structlog
+from sqlalchemy import Connection, NullPool, create_engine, event, literal, select
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from ...domain.store_errors import StoreCorrupt, StoreReadOnly, StoreRegressed, StoreUnusable
+from .faults import described, is_corruption, is_read_only
+from .lanes import AsyncLane, Lane, ThreadLane
+from .owner_file import OwnerFile, boot_id
+from .ownership import Claims
+from .place import Place
+from .schema import state
+from .versions import prepare
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_log = structlog.get_logger("callboard.store")
+
+Durability = Literal["full", "process"]
+
+READERS = 4
+"""Connections that read."""
+BUSY = 5.0
+"""Seconds to wait for another process that has the file locked."""
+_SYNCHRONOUS = {"full": "FULL", "process": "NORMAL"}
+_LARGEST_CHECKED = 256 * 1024 * 1024
+"""Bytes of a file that is checked as a whole when it is opened."""
+
+
+class SqliteDatabase:
+    """A file, which one store at a time has open.
+
+    The connection that writes is the only one that checkpoints, too: so no two ever do both
+    at once, which SQLite before 3.51.3 may not survive (sqlite.org/wal.html#walresetbug).
+
+    Args:
+        place: the file.
+        durability: what a commit survives.
+        writer: `thread` writes on an OS thread of its own; `async` through aiosqlite.
+
+    """
+
+    def __init__(
+        self, place: Place, durability: Durability, writer: Literal["thread", "async"] = "thread"
+    ) -> None:
+        assert place.path is not None, "it was read as SQLite's"  # noqa: S101
+        self.place = place
+        self.path: Path = place.path
+        self.durability = durability
+        self.reader: AsyncEngine
+        self.lane: Lane
+        self._writer = writer
+        self._owner_file = OwnerFile(self.path)
+
+    def claims(self, owner: int) -> Claims:
+        """Whoever has the file open owns its slots: its lock tells who lives."""
+        return Claims(self.place, owner, literal(0.0), None, lambda *_: False)
+
+    async def open(self) -> None:
+        """Lock the file, check it, and make its tables.
+
+        Raises:
+            StoreOwned: another process has it open.
+            StoreUnusable: see its subclasses.
+
+        """
+        self._owner_file.lock()
+        try:
+            self.lane = self._make_lane()
+            position = await self.lane.run(self._prepare)
+            self._check_watermark(position)
+            self._owner_file.sign(position, self.durability)
+        except BaseException as error:
+            await self._give_up()
+            raise self._translated(error) from error
+        self.reader = self._make_reader()
+
+    def note(self, position: int) -> None:
+        """The log is on the disk up to there."""
+        self._owner_file.note(position)
+
+    async def close(self) -> None:
+        """Close every connection; the last one writes the log back into the file."""
+        await self.reader.dispose()
+        await self._give_up()
+
+    async def _give_up(self) -> None:
+        lane: Lane | None = getattr(self, "lane", None)
+        if lane is not None:
+            await lane.close()
+        self._owner_file.unlock()
+
+    # Connections.
+
+    def _make_lane(self) -> Lane:
+        if self._writer == "async":
+            engine = create_async_engine(self.place.url, poolclass=NullPool)
+            self._set_up(engine.sync_engine, self._set_up_writer)
+            event.listen(engine.sync_engine, "begin", _begin)
+            return AsyncLane(engine)
+        arguments = {"check_same_thread": False, "timeout": BUSY}
+        url = self.place.url.set(drivername="sqlite")
+        engine_ = create_engine(url, poolclass=NullPool, connect_args=arguments)
+        self._set_up(engine_, self._set_up_writer)
+        event.listen(engine_, "begin", _begin)
+        return ThreadLane(engine_, f"callboard store {self.path.name}")
+
+    def _make_reader(self) -> AsyncEngine:
+        engine = create_async_engine(
+            self.place.url,
+            pool_size=READERS,
+            max_overflow=0,
+            pool_timeout=None,  # those who wait for a connection wait their turn
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+            pool_reset_on_return=None,
+            connect_args={"timeout": BUSY},
+        )
+        self._set_up(engine.sync_engine, self._set_up_reader)
+        return engine
+
+    @staticmethod
+    def _set_up(engine: Any, pragmas: Any) -> None:
+        @event.listens_for(engine, "connect")
+        def connect(connection: Any, _: Any) -> None:
+            connection.isolation_level = None
+            cursor = connection.cursor()
+            try:
+                pragmas(cursor)
+            finally:
+                cursor.close()
+
+    def _set_up_writer(self, cursor: Any) -> None:
+        cursor.execute("PRAGMA page_count")
+        if cursor.fetchone()[0] == 0:  # it would write to a file that is there already
+            cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        mode = cursor.fetchone()[0]
+        if mode != "wal":
+            raise StoreUnusable(
+                str(self.place),
+                f"its file system does not allow a write-ahead log (journal mode '{mode}')",
+                "Put the file on a local disk",
+            )
+        cursor.execute(f"PRAGMA synchronous={_SYNCHRONOUS[self.durability]}")
+        cursor.execute("PRAGMA wal_autocheckpoint=4000")
+        cursor.execute("PRAGMA journal_size_limit=67108864")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA trusted_schema=OFF")
+
+    @staticmethod
+    def _set_up_reader(cursor: Any) -> None:
+        cursor.execute("PRAGMA query_only=ON")
+        cursor.execute("PRAGMA wal_autocheckpoint=0")
+        cursor.execute("PRAGMA trusted_schema=OFF")
+
+    # Checks.
+
+    def _prepare(self, connection: Connection) -> int:
+        self._check_pages(connection)
+        prepare(connection, self.place)
+        position: int = connection.execute(select(state.c.position)).scalar_one()
+        return position
+
+    def _check_pages(self, connection: Connection) -> None:
+        if self.path.stat().st_size > _LARGEST_CHECKED:
+            return
+        fault = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if fault != "ok":
+            raise self._corrupt(str(fault))
+
+    def _check_watermark(self, position: int) -> None:
+        before = self._owner_file.before
+        acknowledged = before.get("position", 0)
+        if position >= acknowledged:
+            return
+        if before.get("durability") == "process" and before.get("boot") != boot_id():
+            _log.warning(
+                "store_lost_a_suffix", store=str(self.place), events=acknowledged - position
+            )
+            return
+        raise StoreRegressed(
+            str(self.place),
+            f"its log ends at {position}, and {acknowledged} was acknowledged before: "
+            f"'{self.path.name}-wal' is lost or damaged, or the file is an older copy",
+            f"Put the missing file back, or delete '{self.path}.owner' to go on without",
+        )
+
+    def _corrupt(self, fault: str) -> StoreCorrupt:
+        return StoreCorrupt(
+            f"'{self.path}'",
+            f"it is damaged, or no SQLite database ({fault})",
+            "It was left as it is: restore a backup, or salvage it with sqlite3's .recover",
+        )
+
+    def _translated(self, error: BaseException) -> BaseException:
+        if is_corruption(error):
+            return self._corrupt(described(error))
+        if is_read_only(error) or "unable to open" in str(error):
+            return StoreReadOnly(
+                f"'{self.path}'",
+                f"it cannot be written ({described(error)})",
+                "Let this user write the file and its folder",
+            )
+        return error
+
+
+def _begin(connection: Connection) -> None:
+    """Take the write lock at once: a transaction that begins by reading could not, later."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

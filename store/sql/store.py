@@ -1,0 +1,279 @@
+"""The durable store: SQLite or PostgreSQL, by SQLAlchemy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, TypeVar
+
+from sqlalchemy import Connection
+
+from ...domain.errors import CallboardError, InvalidValue
+from ...domain.identifiers import Slot
+from ...domain.store_errors import OutcomeUnknown, StoreUnavailable
+from ..entries import Entry, Outcome, Verdict
+from .checkpoints import SqlCheckpointStore
+from .events import SqlEventLog
+from .faults import InDoubt, described, lies_in_the_values
+from .ownership import Claims
+from .place import Place
+from .postgres import PostgresDatabase
+from .reading import Reader
+from .retention import Pruned, Retention
+from .roster import Unstorable
+from .runs import SqlRunStore
+from .sqlite import Durability, SqliteDatabase
+from .statements import Statements
+from .writer import Writer, Written
+
+T = TypeVar("T")
+
+HEARTBEAT = 1.0
+"""Seconds: a store that lost its slots learns it within so many."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a group has got whose commit did not end well."""
+
+    group: list[Entry]
+    outcomes: list[Outcome] = field(default_factory=list)
+    parts: list[list[Entry]] = field(default_factory=list)
+    """What is left, the next part last."""
+    doubt: Written | None = None
+    """What the next part's outcomes are, if its COMMIT arrived."""
+
+
+class SqlStore:
+    """Keeps runs and events in a SQLite file or a PostgreSQL database.
+
+    Args:
+        url: `sqlite+aiosqlite:///runs.db`, `postgresql+asyncpg://user@host/database`.
+        durability: what a commit survives: `full`, the loss of power; `process`, the death
+            of the process (the loss of power may take the last commits, never one amid
+            others).
+        writer: for SQLite: an OS thread of its own, or aiosqlite (slower).
+
+    Raises:
+        InvalidValue: an argument cannot be used.
+
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        durability: Durability = "full",
+        writer: Literal["thread", "async"] = "thread",
+    ) -> None:
+        if durability not in ("full", "process"):
+            raise InvalidValue("durability", durability, "give 'full' or 'process'")
+        self.place = Place.of(url)
+        self.durability = durability
+        self._lane_kind = writer
+        self._owner = int.from_bytes(os.urandom(7), "big")
+        self._open = False
+        self._database: SqliteDatabase | PostgresDatabase
+        self._claims: Claims
+        self._writer: Writer
+        self._runs: SqlRunStore
+        self._events: SqlEventLog
+        self._checkpoints: SqlCheckpointStore
+        self._retention: Retention
+        self._progress: _Progress | None = None
+
+    @property
+    def runs(self) -> SqlRunStore:
+        """The records."""
+        return self._runs
+
+    @property
+    def events(self) -> SqlEventLog:
+        """The log."""
+        return self._events
+
+    @property
+    def checkpoints(self) -> SqlCheckpointStore:
+        """The state of plain agents."""
+        return self._checkpoints
+
+    @property
+    def lease(self) -> float | None:
+        """Seconds after which a silent owner loses its slots; `None`: while it lives never."""
+        return self._claims.lease
+
+    @property
+    def heartbeat(self) -> float:
+        """Seconds between two looks at what is still this store's."""
+        return HEARTBEAT
+
+    async def open(self) -> None:
+        """Open the database, and make its tables or bring them up to date.
+
+        Raises:
+            StoreUnusable: it cannot be used as it is; see its subclasses.
+            StoreUnavailable: it does not answer.
+
+        """
+        if self._open:
+            return
+        database = self._make_database()
+        try:
+            await database.open()
+        except CallboardError:
+            raise
+        except Exception as error:
+            raise StoreUnavailable("its opening", described(error)) from error
+        self._database = database
+        self._claims = database.claims(self._owner)
+        statements = Statements(database.reader.dialect)
+        self._writer = Writer(statements)
+        reader = Reader(database.reader)
+        self._runs = SqlRunStore(reader, self._writer, self.write)
+        self._events = SqlEventLog(reader, self._writer, self.write)
+        self._checkpoints = SqlCheckpointStore(reader, self._writer, self.write)
+        self._retention = Retention(reader, self._writer, self.write, self._claims)
+        self._open = True
+
+    def _make_database(self) -> SqliteDatabase | PostgresDatabase:
+        if self.place.dialect == "sqlite":
+            return SqliteDatabase(self.place, self.durability, self._lane_kind)
+        return PostgresDatabase(self.place, self.durability, self._owner)
+
+    async def close(self) -> None:
+        """Give up what it owns, and close every connection. Calling it twice is harmless."""
+        if self._open:
+            self._open = False
+            try:
+                await self.release()
+            except CallboardError:
+                pass  # whoever comes next sees that its session is gone
+            finally:
+                await self._database.close()
+
+    # Ownership.
+
+    async def claim(self, slots: Iterable[Slot]) -> int:
+        """Become the owner of `slots`: whoever was it before can no longer write."""
+        return await self.write("a claim", lambda c: self._claims.claim(c, slots))
+
+    async def renew(self) -> frozenset[Slot]:
+        """Show that this owner lives. Returns the slots it still has."""
+        return await self.write("a lease", self._claims.renew)
+
+    async def abandoned(self) -> frozenset[Slot]:
+        """The slots whose owners are gone."""
+        return await self.write("a look at the owners", self._claims.abandoned)
+
+    async def release(self) -> None:
+        """Own nothing any more."""
+        await self.write("a release", self._claims.release)
+
+    # Retention.
+
+    async def prune(self, *, before: datetime | None = None, keep: int | None = None) -> Pruned:
+        """Delete ended runs: their records, events and tokens. Runs in flight stay.
+
+        It takes many small transactions, so that others write meanwhile. Threads stay, with
+        their state and their count of events; those that another process owns it leaves alone.
+
+        Args:
+            before: delete what ended earlier.
+            keep: delete what is not among so many of its thread that ended last.
+
+        Returns:
+            what was deleted.
+
+        Raises:
+            InvalidValue: both are missing, or one cannot be used.
+            StoreUnavailable: the database does not answer; some may have been deleted.
+
+        """
+        return await self._retention.prune(before, keep)
+
+    # Writing.
+
+    async def write(self, what: str, work: Callable[[Connection], T]) -> T:
+        """Do some work in a transaction.
+
+        Args:
+            what: for the message of an error.
+            work: gets the connection that writes.
+
+        Raises:
+            OutcomeUnknown: it may have been written.
+            StoreUnavailable: nothing was written.
+            InvalidValue: it cannot be written.
+
+        """
+        try:
+            return await self._database.lane.run(work)
+        except CallboardError:
+            self._writer.forget()
+            raise
+        except InDoubt as error:
+            self._writer.forget()
+            raise OutcomeUnknown(what, described(error.__cause__ or error)) from error
+        except Exception as error:
+            self._writer.forget()
+            if isinstance(error, Unstorable):
+                raise InvalidValue(
+                    "events", str(error), "append events of one thread at a time"
+                ) from error
+            if lies_in_the_values(error):
+                raise InvalidValue(
+                    what, described(error), "give values that it can store"
+                ) from error
+            raise StoreUnavailable(what, described(error)) from error
+
+    async def commit(self, group: Sequence[Entry]) -> list[Outcome]:
+        """Write a group of entries, in order, each all or nothing, in one transaction.
+
+        When one entry cannot be stored, the group is halved until that one fails alone.
+        """
+        entries = list(group)
+        progress, self._progress = self._progress, None
+        if progress is None or progress.group != entries:
+            progress = _Progress(entries, parts=[entries] if entries else [])
+        while progress.parts:
+            await self._commit_part(progress)
+        return progress.outcomes
+
+    async def _commit_part(self, progress: _Progress) -> None:
+        part = progress.parts.pop()
+        try:
+            written = await self._written(part, progress)
+        except InDoubt as error:
+            progress.doubt = error.result
+            self._keep(progress, part, error.__cause__ or error)
+        except Exception as error:  # noqa: BLE001 - whose fault it is, is asked at once
+            self._writer.forget()
+            if not isinstance(error, Unstorable) and not lies_in_the_values(error):
+                self._keep(progress, part, error)
+            if len(part) == 1:
+                progress.outcomes.append(Outcome(Verdict.FAILED, error=described(error)))
+            else:
+                middle = len(part) // 2
+                progress.parts += [part[middle:], part[:middle]]
+        else:
+            progress.doubt = None
+            progress.outcomes += written.outcomes
+            self._database.note(written.position)
+
+    async def _written(self, part: list[Entry], progress: _Progress) -> Written:
+        doubt, lane = progress.doubt, self._database.lane
+        if doubt is not None and await lane.run(lambda c: self._writer.arrived(c, doubt)):
+            return doubt
+        return await lane.run(lambda c: self._writer.commit(c, part))
+
+    def _keep(self, progress: _Progress, part: list[Entry], error: BaseException) -> None:
+        """Remember how far it got, and say what that means."""
+        self._writer.forget()
+        progress.parts.append(part)
+        what = f"a group of {len(progress.group)} entries"
+        if progress.outcomes or progress.doubt is not None:
+            self._progress = progress
+            raise OutcomeUnknown(what, described(error)) from error
+        raise StoreUnavailable(what, described(error)) from error

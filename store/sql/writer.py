@@ -1,0 +1,169 @@
+"""Writing entries: inside one transaction, on the one connection that writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from ...domain.fence import Fence
+from ...domain.views import RunSnapshot, StoredRunEvent
+from ..entries import APPLIED, Entry, NewEvent, Outcome, RunChange, Verdict
+from .event_writer import EventWriter, last_sequence
+from .record_writer import RecordWriter
+from .roster import Roster
+from .statements import Statements
+
+_FENCED = Outcome(Verdict.FENCED)
+_DUPLICATE = Outcome(Verdict.DUPLICATE)
+_STALE = Outcome(Verdict.STALE)
+_OVERFULL = "an entry holds at most one of insert, change and an erasure"
+
+
+class Written(NamedTuple):
+    """A group that was written, and by what one can see that it was.
+
+    Args:
+        outcomes: of its entries.
+        event: the position of its first event; `None` if it has none.
+        run: a run that it inserted, if it has no event.
+        position: the last one given.
+
+    """
+
+    outcomes: list[Outcome]
+    event: int | None
+    run: str | None
+    position: int
+
+
+class Writer:
+    """Writes entries, and what hosts write without one.
+
+    All methods run in the transaction of the connection they are given. When one raises, the
+    transaction must be rolled back; and when one is, for whatever reason, `forget` called.
+
+    Args:
+        statements: for the connection's dialect.
+
+    """
+
+    def __init__(self, statements: Statements) -> None:
+        self.statements = statements
+        self.roster = Roster(statements)
+        self.records = RecordWriter(statements, self.roster)
+        self._events = EventWriter(statements, self.roster)
+        self._epochs: dict[int, int] = {}
+        self._epoch = -1
+        """The last one given, when `_epochs` was read."""
+
+    def forget(self) -> None:
+        """Remember nothing of what was written: it may not have been committed."""
+        self.roster.known.forget()
+        self._epoch = -1
+
+    def commit(self, connection: Connection, group: Sequence[Entry]) -> Written:
+        """Write a group of entries, in order.
+
+        Raises:
+            Unstorable: one of them cannot be stored.
+
+        """
+        self.reserve(connection, sum(len(entry.events) for entry in group))
+        first = self._events.position + 1
+        outcomes = [self._write(connection, entry) for entry in group]
+        self._events.flush(connection)
+        position = self._events.position
+        if position >= first:
+            return Written(outcomes, first, None, position)
+        inserted = (
+            entry.insert.run_id
+            for entry, outcome in zip(group, outcomes, strict=True)
+            if entry.insert is not None and outcome.verdict is Verdict.APPLIED
+        )
+        return Written(outcomes, None, next(inserted, None), position)
+
+    def arrived(self, connection: Connection, written: Written) -> bool:
+        """Whether a commit that was not answered did arrive.
+
+        One that wrote neither events nor a run can be made again without harm.
+        """
+        if written.event is not None:
+            found = self.statements.has_position.run(connection, at=written.event)
+        elif written.run is not None:
+            found = self.statements.find_run.run(connection, run_id=written.run)
+        else:
+            return False
+        return found.first() is not None
+
+    def append(self, connection: Connection, events: Sequence[NewEvent]) -> list[StoredRunEvent]:
+        """Append events of one thread.
+
+        Raises:
+            Unstorable: they are of several threads, or a run is on another one.
+
+        """
+        self.reserve(connection, len(events))
+        outcome = self._events.add(connection, events)
+        self._events.flush(connection)
+        return list(outcome.events)
+
+    def reserve(self, connection: Connection, count: int) -> None:
+        """Take the next `count` positions, and learn who owns what.
+
+        Holds the row that whoever claims a slot must change, until the transaction ends.
+        """
+        now = self.statements.reserve.run(connection, count=count).one()
+        self._events.begin(now.position - count)
+        if now.epoch != self._epoch:
+            slots = self.statements.read_slots.run(connection)
+            self._epochs = {row.slot: row.epoch for row in slots}
+            self._epoch = now.epoch
+
+    def owns(self, fence: Fence) -> bool:
+        """Whether the fence's epoch is its slot's; after `reserve`."""
+        return self._epochs.get(fence.slot) == fence.epoch
+
+    # One entry.
+
+    def _write(self, connection: Connection, entry: Entry) -> Outcome:
+        fence, insert, change, events, erase_thread, erase_run = entry
+        if not self.owns(fence):
+            return _FENCED
+        if sum(part is not None for part in (insert, change, erase_thread, erase_run)) > 1:
+            return Outcome(Verdict.FAILED, error=_OVERFULL)
+        if insert is not None:
+            return self._insert(connection, insert, events)
+        if change is not None:
+            return self._change(connection, change, events)
+        if erase_thread is not None or erase_run is not None:
+            self._events.flush(connection)
+        if erase_thread is not None:
+            self.records.erase_thread(connection, erase_thread)
+        if erase_run is not None:
+            self.records.erase_run(connection, erase_run)
+        return self._events.add(connection, events) if events else APPLIED
+
+    def _insert(
+        self, connection: Connection, run: RunSnapshot, events: Sequence[NewEvent]
+    ) -> Outcome:
+        sequence = last_sequence(run.run_id, events) or 0
+        if not self.records.insert(connection, run, sequence):
+            return _DUPLICATE
+        return self._events.add(connection, events) if events else APPLIED
+
+    def _change(
+        self, connection: Connection, change: RunChange, events: Sequence[NewEvent]
+    ) -> Outcome:
+        if not events:
+            return APPLIED if self.records.move(connection, change) else _STALE
+        fresh = self._events.fresh(connection, events)
+        if not fresh:
+            return self._events.repeated(connection, events) or _STALE
+        latest = self.roster.run_of(connection, events[0]).thread.seq + len(fresh)
+        sequence = last_sequence(change.run_id, events)
+        if self.records.move(connection, change, latest, sequence):
+            return self._events.add_fresh(connection, events, fresh)
+        self._events.forget(connection, fresh)
+        return _STALE
