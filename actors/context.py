@@ -206,7 +206,7 @@ class RunContext:
 
     async def flush(self) -> None:
         """Let the frames out, and the others have the event loop."""
-        await self._writer.stream.request(Sync())
+        await self._writer.stream.request(Sync(self.run_id))
 
     def message(self, role: str, content: JSON, **metadata: JSON) -> None:
         """Record a message of the conversation.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from ..domain.views import Frame, RunStreamHandle
 
 if TYPE_CHECKING:
-    from .runtime import Runtime
+    from .lifecycle import Lifecycle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Observation:
 
     __slots__ = ("_runtime", "name")
 
-    def __init__(self, runtime: Runtime, name: str) -> None:
+    def __init__(self, runtime: Lifecycle, name: str) -> None:
         self._runtime = runtime
         self.name = name
 

@@ -13,7 +13,7 @@ from ..domain.enums import CancelAction, StopReason
 from ..domain.errors import ActorCrashed, RuntimeClosed
 from ..domain.identifiers import SLOTS, Slot
 from ..domain.store_errors import StoreUnavailable
-from ..domain.supervision import SupervisionEvent
+from ..domain.supervision import SupervisionEvent, SupervisionEventType
 from ..domain.views import FramePage
 from ..kernel import Kernel, KernelOptions, LoopRef
 from ..observers import (
@@ -192,6 +192,8 @@ class House:
         epochs = dict.fromkeys(slots, await self.wiring.store.claim(slots))
         await self._recover(epochs)
         _log.warning("slots_taken_over", slots=len(slots))
+        at, kind = self.kernel.clock.now(), SupervisionEventType.SLOTS_TAKEN_OVER
+        self.publish(SupervisionEvent(type=kind, at=at, detail={"slots": len(slots)}))
 
     async def _recover(self, epochs: Mapping[Slot, int]) -> tuple[str, ...]:
         found, threads = await self._recovery.sweep(epochs)
@@ -204,10 +206,17 @@ class House:
 
     # Observers.
 
-    def observe(self, binding: ObserverBinding, *, replay: bool) -> str:
-        """Tell an observer of everything stored from now on, or with `replay` of all."""
+    def observe(self, binding: ObserverBinding, replay: bool, durable: bool) -> str:
+        """Tell an observer of everything stored from now on.
+
+        Args:
+            binding: the observer.
+            replay: tell it what is in the log first.
+            durable: remember under its name how far it was told, and go on from there.
+
+        """
         name = binding.name or f"observer-{len(self._observers) + 1}"
-        cursor = Cursor(0 if replay else None)
+        cursor = Cursor(0 if replay else None, durable=durable)
         wiring = self.wiring
         arguments = (name, binding, cursor, wiring.store.events, wiring.journal, wiring.supervisor)
         kind = RequiredObserverActor if binding.required else ObserverActor

@@ -10,7 +10,7 @@ import structlog
 from ..domain.identifiers import Slot
 from ..domain.store_errors import StoreOwned, StoreUnavailable
 from ..kernel import LoopActor, LoopRef, handles
-from ..observers import OwnershipLost
+from ..observers import OwnershipLost, StoreTrouble
 from ..store.ports import Store
 
 _log = structlog.get_logger("callboard.keeper")
@@ -54,6 +54,7 @@ class KeeperActor(LoopActor):
         self._period = store.heartbeat or 1.0
         self._confirmed = self.kernel.now()
         """When the last renewal that succeeded was asked for."""
+        self._in_trouble = False
 
     def on_start(self) -> None:
         """Begin."""
@@ -78,8 +79,16 @@ class KeeperActor(LoopActor):
             await self._renew()
         except StoreUnavailable as error:
             _log.warning("lease_not_renewed", error=str(error))
+            self._report(str(error))
+        else:
+            self._report(None)
         finally:
             self._later(_Beat())
+
+    def _report(self, trouble: str | None) -> None:
+        if trouble is not None or self._in_trouble:
+            self._in_trouble = trouble is not None
+            self._supervisor.send(StoreTrouble(trouble))
 
     async def _renew(self) -> None:
         asked = self.kernel.now()

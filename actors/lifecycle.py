@@ -1,23 +1,24 @@
-"""How a runtime begins and ends."""
+"""What a runtime is equipped with, and how it begins and ends."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from ..domain.commands import check_seconds
 from ..domain.errors import InvalidValue, RuntimeClosed, RuntimeStarted, WrongLoop
 from ..domain.identifiers import SLOTS
 from ..domain.policies import RestartPolicy
-from ..observers import ObserverBinding
+from ..observers import ObserverBinding, ensure_observer
 from ..store import MemoryStore
 from ..store.ports import Store
 from .agents import Agents
 from .control import SupervisorControl
 from .directory import Directory, LocalDirectory
 from .executors import Workers
+from .handles import Observation
 from .house import House
 from .reads import Reads
 from .wiring import Settings
@@ -26,8 +27,16 @@ if TYPE_CHECKING:
     from ..kernel import KernelOptions
 
 
+class Bound(NamedTuple):
+    """An observer, and where it begins; see `House.observe`."""
+
+    binding: ObserverBinding
+    replay: bool
+    durable: bool
+
+
 class Lifecycle(Reads):
-    """The part of `Runtime` that starts, drains and closes it."""
+    """The part of `Runtime` that takes agents and observers, starts, drains and closes."""
 
     def __init__(
         self,
@@ -56,7 +65,7 @@ class Lifecycle(Reads):
         self._workers = Workers(self._settings.max_workers)
         self._agents = Agents(restart or RestartPolicy(), self._workers)
         self._agents.register_all(agents or {})
-        self._bindings: list[tuple[ObserverBinding, bool]] = []
+        self._bindings: list[Bound] = []
         self._directory: Directory | None = None
         self._house: House | None = None
         self._state = "not started"
@@ -74,6 +83,70 @@ class Lifecycle(Reads):
         if house.kernel.loop.is_closed():
             return "dead"
         return "draining" if house.registry.closing else self._state
+
+    # Agents and observers.
+
+    def register(self, name: str, agent: Any, restart: RestartPolicy | None = None) -> None:
+        """Register an agent, or another one under the same name.
+
+        Args:
+            name: its `assistant_id`.
+            agent: an async generator, coroutine or plain function that takes the run, a
+                LangGraph graph, or an `Executor`.
+            restart: when its failed attempts are tried again.
+
+        Raises:
+            InvalidValue: it is nothing that can be driven.
+
+        """
+        self._agents.register(name, agent, restart)
+
+    def observe(
+        self,
+        observer: Any,
+        required: bool = False,
+        name: str | None = None,
+        *,
+        replay: bool = False,
+    ) -> Observation:
+        """Tell an observer of every lifecycle event that is stored from now on.
+
+        Args:
+            observer: an observer, or a sync or async callable that takes the event.
+            required: runs wait for it, and fail if it raises.
+            name: for the supervision tree. How far an observer with a name was told is
+                stored: under the same name it goes on from there, in another process too,
+                and hears again at most the events of the last second before a crash.
+            replay: tell it what is in the log first, if it does not go on from somewhere.
+
+        Raises:
+            InvalidValue: it is no observer, or the name is taken.
+
+        """
+        taken = {bound.binding.name for bound in self._bindings}
+        if name is not None and name in taken:
+            raise InvalidValue("name", name, "choose one that no other observer has")
+        known = Bound(
+            ObserverBinding(
+                ensure_observer(observer),
+                required=required,
+                name=name or f"observer-{len(self._bindings) + 1}",
+            ),
+            replay=replay,
+            durable=name is not None,
+        )
+        if self._house is not None:
+            self._open_house().observe(*known)
+        self._bindings.append(known)
+        return Observation(self, str(known.binding.name))
+
+    def forget_observer(self, name: str) -> None:
+        """Tell the observer of that name nothing more. Idempotent."""
+        self._bindings = [bound for bound in self._bindings if bound.binding.name != name]
+        if self._house is not None:
+            self._house.forget_observer(name)
+
+    # Its beginning and its end.
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -114,8 +187,8 @@ class Lifecycle(Reads):
             raise
         self._house, self._directory = house, LocalDirectory(house)
         self._state = "running"
-        for binding, replay in self._bindings:
-            house.observe(binding, replay=replay)
+        for bound in self._bindings:
+            house.observe(*bound)
         await house.recover()
 
     async def drain(self, timeout: float | None = None) -> tuple[str, ...]:

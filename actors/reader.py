@@ -9,6 +9,7 @@ from ..domain.errors import RunNotFound, Unavailable
 from ..domain.payload import JSON
 from ..domain.views import Frame, FramePage, RunSnapshot, StoredRunEvent
 from ..observers import Evicted, Read
+from .messages import Activate, Describe
 from .settlement import error_data
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class FrameReader:
 
         Raises:
             RunNotFound: there is no such run.
+            SlotNotOwned: its thread belongs to another process.
 
         """
         answer: Any = await self._wiring.stream.request(Read(run_id, after, limit, wait))
@@ -53,7 +55,8 @@ class FrameReader:
             return answer
         if isinstance(answer, Evicted):
             return await self._evicted(run_id, after, limit, answer)
-        return await self._forgotten(run_id, after, limit)
+        page = await self._forgotten(run_id, after, limit)
+        return page or await self.read(run_id, after, limit, wait)
 
     async def _evicted(self, run_id: str, after: int, limit: int, held: Evicted) -> FramePage:
         if held.resumable:
@@ -62,13 +65,23 @@ class FrameReader:
                 return FramePage(frames, after + len(frames), end=False)
         return FramePage((_gap(after, held.earliest, held.latest),), held.earliest - 1, end=False)
 
-    async def _forgotten(self, run_id: str, after: int, limit: int) -> FramePage:
-        """The stream knows nothing of the run: its record and the log are all there is."""
+    async def _forgotten(self, run_id: str, after: int, limit: int) -> FramePage | None:
+        """The stream knows nothing of the run: its record and the log are all there is.
+
+        One in flight is on a thread that is not in memory, or has just ended: `None` when
+        its thread has been asked for.
+        """
         run = await self._wiring.store.runs.get(run_id)
         if run is None:
             raise RunNotFound(run_id)
         if not run.status.is_terminal:
-            raise Unavailable(f"Run '{run_id}' is not in this runtime: try again in a moment.")
+            self._wiring.fence(run.thread_id)  # is it ours?
+            _, runs = await self._wiring.supervisor.request(Activate(run.thread_id, Describe()))
+            if run_id in runs:
+                return None
+            run = await self._wiring.store.runs.get(run_id)
+            if run is None or not run.status.is_terminal:
+                raise Unavailable(f"Run '{run_id}' has no actor: call supervisor.recover().")
         if run.request.resumable:
             frames = await self._stored(run_id, after, limit)
             return FramePage(frames, after + len(frames), end=len(frames) < limit)

@@ -24,11 +24,12 @@ from ..domain.errors import (
     Unavailable,
 )
 from ..domain.identifiers import AssistantId, RunId, ThreadId, UserId
-from ..domain.policies import RestartPolicy
+from ..domain.store_errors import OutcomeUnknown
 from ..domain.views import Frame, RunResult, RunSnapshot
-from ..observers import Attach, Cleanup, Detach, ObserverBinding, ensure_observer
+from ..observers import Attach, Cleanup, Detach, Write
+from ..store.entries import Entry
 from ..store.ports import Store
-from .handles import Observation, RunStream
+from .handles import RunStream
 from .house import House
 from .lifecycle import Lifecycle
 from .messages import Abort, Create, Describe, Wait, Withdraw
@@ -85,59 +86,6 @@ class Runtime(Lifecycle):
 
         return BlockingRuntime(agents, store, **options)
 
-    # Agents and observers.
-
-    def register(self, name: str, agent: Any, restart: RestartPolicy | None = None) -> None:
-        """Register an agent, or another one under the same name.
-
-        Args:
-            name: its `assistant_id`.
-            agent: an async generator, coroutine or plain function that takes the run, a
-                LangGraph graph, or an `Executor`.
-            restart: when its failed attempts are tried again.
-
-        Raises:
-            InvalidValue: it is nothing that can be driven.
-
-        """
-        self._agents.register(name, agent, restart)
-
-    def observe(
-        self,
-        observer: Any,
-        required: bool = False,
-        name: str | None = None,
-        *,
-        replay: bool = False,
-    ) -> Observation:
-        """Tell an observer of every lifecycle event that is stored from now on.
-
-        Args:
-            observer: an observer, or a sync or async callable that takes the event.
-            required: runs wait for it, and fail if it raises.
-            name: for the supervision tree and the log.
-            replay: tell it what is in the log first.
-
-        Raises:
-            InvalidValue: it is no observer, or the name is taken.
-
-        """
-        taken = {binding.name for binding, _ in self._bindings}
-        if name is not None and name in taken:
-            raise InvalidValue("name", name, "choose one that no other observer has")
-        name = name or f"observer-{len(self._bindings) + 1}"
-        binding = ObserverBinding(ensure_observer(observer), required=required, name=name)
-        if self._house is not None:
-            self._open_house().observe(binding, replay=replay)
-        self._bindings.append((binding, replay))
-        return Observation(self, name)
-
-    def forget_observer(self, name: str) -> None:
-        """Tell the observer of that name nothing more. Idempotent."""
-        self._bindings = [entry for entry in self._bindings if entry[0].name != name]
-        if self._house is not None:
-            self._house.forget_observer(name)
-
     # Runs.
 
     async def create_run(
@@ -167,10 +115,15 @@ class Runtime(Lifecycle):
         if house.registry.closing:
             raise RuntimeClosed("closing", "create the run on another runtime")
         create = Create(command, chosen=options.get("run_id") is not None)
+        patience = house.wiring.settings.store_timeout
         try:
-            answer: RunSnapshot = await self._locate(command.thread_id).ask(
-                command.thread_id, create
-            )
+            async with asyncio.timeout(patience):
+                answer: RunSnapshot = await self._locate(command.thread_id).ask(
+                    command.thread_id, create
+                )
+        except TimeoutError as error:
+            cause = f"no answer for {patience:g} seconds"
+            raise OutcomeUnknown(f"run '{command.run_id}'", cause) from error
         except asyncio.CancelledError:
             house.tell(command.thread_id, Withdraw(command.run_id))
             raise
@@ -354,7 +307,9 @@ class Runtime(Lifecycle):
         if not run.status.is_terminal:
             raise RunInFlight(run_id)
         house.wiring.stream.send(Cleanup(run_id, 0.0))
-        return await house.wiring.store.runs.delete(run_id, user_id=user_id)
+        entry = Entry(house.wiring.fence(run.thread_id), erase_run=run_id)
+        await house.wiring.journal.request(Write(entry))
+        return True
 
     async def cleanup(self, run_id: str, delay: float = 0.0) -> None:
         """Free an ended run's frames in `delay` seconds, before they go by age or count."""

@@ -283,9 +283,12 @@ class SupervisorActor(LoopActor):
 
     @handles(StoreTrouble)
     def _store_trouble(self, message: StoreTrouble) -> None:
+        recovered = self.store_trouble is not None and message.error is None
         self.store_trouble = message.error
         if message.error is not None:
             self._publish(SupervisionEventType.STORE_FAILED, error=message.error)
+        elif recovered:
+            self._publish(SupervisionEventType.STORE_RECOVERED)
 
     # Observers.
 

@@ -47,6 +47,7 @@ class Settings:
             `crash_window`, after which it is given up.
         crash_window: the period that goes with it.
         max_workers: OS threads for plain agents.
+        store_timeout: how long `create_run` waits for the store.
 
     Raises:
         InvalidValue: a number is out of range.
@@ -64,6 +65,7 @@ class Settings:
     crash_limit: int = 3
     crash_window: float = 60.0
     max_workers: int = 64
+    store_timeout: float = 30.0
 
     def __post_init__(self) -> None:
         for name in (
@@ -72,6 +74,7 @@ class Settings:
             "passivate_after",
             "keep_stream_seconds",
             "crash_window",
+            "store_timeout",
         ):
             check_seconds(getattr(self, name), name)
         for name, least in _LEAST.items():

@@ -1,6 +1,6 @@
 """`python -m bench`: the table of figures, each beside its peer, measured in one run.
 
-python -m bench [NAME …] [--quick]      kernel, admission, fanout, memory
+python -m bench [NAME …] [--quick]      kernel, admission, fanout, memory, durable
 python -m bench stress [--seeds N]      the rules, checked under load
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from . import admission, fanout, kernel, memory, stress
+from . import admission, durable, fanout, kernel, memory, stress
 from .measure import HEADER
 
 TABLES = {
@@ -22,6 +22,7 @@ TABLES = {
     "admission": admission.rows,
     "fanout": fanout.rows,
     "memory": memory.rows,
+    "durable": durable.rows,
 }
 
 

@@ -8,14 +8,15 @@ from .bindings import (
     ensure_observer,
 )
 from .frames import Evicted, FrameBuffer, FrameWriter, Publish
-from .journal import (
+from .journal import JournalActor
+from .journal_messages import (
     Append,
     Barrier,
     Committed,
-    JournalActor,
     NotCommitted,
     OwnershipLost,
     StoreTrouble,
+    Write,
 )
 from .metrics import Durations, MetricsObserver, RunStatistics
 from .observer_actor import (
@@ -28,7 +29,8 @@ from .observer_actor import (
     RequiredObserverActor,
 )
 from .protocol import LifecycleEventType, RunLifecycleEvent, RunObserver
-from .stream import (
+from .stream import StreamActor
+from .stream_messages import (
     Attach,
     Cleanup,
     ConsumersLeft,
@@ -39,7 +41,6 @@ from .stream import (
     Read,
     Seal,
     Sealed,
-    StreamActor,
     Sync,
 )
 from .structured_log import StructlogObserver
@@ -87,4 +88,5 @@ __all__ = [
     "StructlogObserver",
     "Sync",
     "ensure_observer",
+    "Write",
 ]

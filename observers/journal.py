@@ -9,6 +9,7 @@ the order of the log.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable
 from typing import Any, NamedTuple
 
@@ -18,10 +19,23 @@ import structlog
 from ..domain.enums import EventCategory
 from ..domain.errors import RuntimeBusy
 from ..domain.store_errors import OutcomeUnknown, StoreUnavailable
-from ..domain.views import StoredRunEvent
 from ..kernel import LoopActor, LoopFuture, LoopRef, handles
-from ..store.entries import Entry, Outcome, Verdict
+from ..store.entries import Outcome, Verdict
 from ..store.ports import Store
+from .journal_messages import (
+    Append,
+    Barrier,
+    Behind,
+    Bind,
+    Committed,
+    Deliver,
+    Delivery,
+    NotCommitted,
+    OwnershipLost,
+    StoreTrouble,
+    Unbind,
+    Write,
+)
 
 _log = structlog.get_logger("callboard.journal")
 
@@ -37,104 +51,31 @@ PATIENCE = 10.0
 """Seconds without an answer from the store after which it counts as failing."""
 
 
-class Append(NamedTuple):
-    """Write an entry.
+class _Asker:
+    """Somebody outside of the actors, who awaits the answer."""
 
-    Args:
-        entry: what to write.
-        origin: who gets `Committed` or `NotCommitted`; `None` wants neither.
-        tag: returned in the answer.
+    __slots__ = ("_reply",)
 
-    """
+    def __init__(self, reply: LoopFuture[Any]) -> None:
+        self._reply = reply
 
-    entry: Entry
-    origin: LoopRef[Any] | None = None
-    tag: object = None
-
-
-class Barrier(NamedTuple):
-    """Answers when everything appended before it is stored."""
-
-
-class Committed(NamedTuple):
-    """The store has decided about an entry.
-
-    Args:
-        tag: as given.
-        outcome: its verdict, and the events as stored.
-        awaited: how many required observers will answer with `Observed`.
-
-    """
-
-    tag: object
-    outcome: Outcome
-    awaited: int = 0
-
-
-class NotCommitted(NamedTuple):
-    """The store is not available; the entry was given up and nothing is stored."""
-
-    tag: object
-    error: StoreUnavailable
-
-
-class Delivery(NamedTuple):
-    """A stored lifecycle event for an observer.
-
-    Args:
-        event: the event.
-        origin: who waits for a required observer to have seen it.
-        tag: returned in `Observed`.
-
-    """
-
-    event: StoredRunEvent
-    origin: LoopRef[Any] | None
-    tag: object
-
-
-class Deliver(NamedTuple):
-    """The lifecycle events of one group, in the order of the log."""
-
-    deliveries: tuple[Delivery, ...]
-
-
-class Bind(NamedTuple):
-    """Tell an observer's actor of everything stored from now on. Answers the log's head."""
-
-    observer: LoopRef[Any]
-    required: bool
-
-
-class Unbind(NamedTuple):
-    """Tell it nothing more."""
-
-    observer: LoopRef[Any]
-
-
-class Behind(NamedTuple):
-    """For an observer's actor: a group did not fit its mailbox; read it from the log."""
-
-
-class StoreTrouble(NamedTuple):
-    """For the supervisor: the store failed, or with `error=None` works again."""
-
-    error: str | None
-
-
-class OwnershipLost(NamedTuple):
-    """For the supervisor: somebody else owns what this runtime owned.
-
-    Args:
-        reason: how that was noticed.
-
-    """
-
-    reason: str
+    def send(self, message: Any) -> None:
+        """Answer."""
+        if isinstance(message, NotCommitted):
+            self._reply.set_exception(message.error)
+        elif message.outcome.verdict is Verdict.FAILED:
+            error = StoreUnavailable("an entry", str(message.outcome.error))
+            self._reply.set_exception(error)
+        else:
+            self._reply.set(message.outcome)
 
 
 class _Retry(NamedTuple):
     """Try the kept entries again."""
+
+
+class _Commit(NamedTuple):
+    """Commit what has come."""
 
 
 class _Look(NamedTuple):
@@ -165,6 +106,9 @@ class JournalActor(LoopActor):
         self._in_doubt: list[Append] = []
         """A group that may be stored."""
         self._committing = False
+        self._gathering = False
+        self._store_waits = False
+        """Whether the store's answers have to be awaited; learnt from the first."""
         self._since = 0.0
         """When the group under way was given to the store."""
         self._failures = 0
@@ -205,6 +149,11 @@ class JournalActor(LoopActor):
         else:
             self._pending.append(message)
 
+    @handles(Write)
+    def _write(self, message: Write) -> None:
+        reply = self.defer()
+        self._append(Append(message.entry, None if reply is None else _Asker(reply)))
+
     @handles(Barrier)
     def _barrier(self, _: Barrier) -> None:
         idle = not (self._pending or self._in_doubt or self._committing)
@@ -227,8 +176,23 @@ class JournalActor(LoopActor):
         self._commit()
 
     def on_turn_end(self) -> None:
-        """Commit what this turn brought."""
-        if self._pending and not self._committing:
+        """Commit what this turn brought.
+
+        For a store that takes its time, first let the others have their turns: what they
+        send joins the group.
+        """
+        if not self._pending or self._committing:
+            return
+        if not self._store_waits:
+            self._commit()
+        elif not self._gathering:
+            self._gathering = True
+            self.kernel.loop.call_soon(self.actor_ref.send, _Commit())
+
+    @handles(_Commit, system=True)
+    def _gathered(self, _: _Commit) -> None:
+        self._gathering = False
+        if not self._committing:
             self._commit()
 
     def _commit(self) -> None:
@@ -244,6 +208,7 @@ class JournalActor(LoopActor):
         if isinstance(answer, list):
             self._done(_GroupDone(group, answer, None))
         else:
+            self._store_waits = True
             self._await(group, answer)
 
     def _next_group(self) -> list[Append]:
@@ -264,11 +229,14 @@ class JournalActor(LoopActor):
         async def outcomes() -> list[Outcome]:
             return await answer
 
+        # Not wrapped if need not be: a wrapper that never begins leaves it unawaited.
+        work = answer if inspect.iscoroutine(answer) else outcomes()
+
         def done(task: asyncio.Task[list[Outcome]]) -> None:
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
             ref.send(_GroupDone(group, None if error else task.result(), error))
 
-        self.kernel.run(outcomes(), done, "callboard journal")
+        self.kernel.run(work, done, "callboard journal")
 
     @handles(_GroupDone, system=True)
     def _done(self, message: _GroupDone) -> None:

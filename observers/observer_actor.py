@@ -1,6 +1,8 @@
 """One actor per bound observer: its mailbox, its cursor, its failures.
 
-An observer is told every lifecycle event once, in the order of the log. One that lags
+An observer is told every lifecycle event in the order of the log, once in the life of a
+process; one whose cursor is durable hears again what it was told in the last second before
+a crash. One that lags
 behind is not fed from memory but reads the log from its cursor on, so that a slow
 observer costs nobody anything. What it is told after a restart begins at its cursor.
 """
@@ -11,17 +13,24 @@ import inspect
 from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Any, NamedTuple
 
+import structlog
+
 from ..domain.enums import EventCategory, LifecycleEventType
 from ..domain.events import RunLifecycleEvent
+from ..domain.store_errors import StoreUnavailable
 from ..domain.supervision import ObserverNode
 from ..domain.views import StoredRunEvent
 from ..kernel import LoopActor, LoopFuture, LoopRef, handles
 from ..store.ports import EventLog
 from .bindings import ObserverBinding
-from .journal import Behind, Bind, Deliver, Delivery, Unbind
+from .journal_messages import Behind, Bind, Deliver, Delivery, Unbind
+
+_log = structlog.get_logger("callboard.observers")
 
 PAGE = 500
 """Events read from the log at once."""
+SAVE_EVERY = 1.0
+"""Seconds between two times that a durable cursor is stored."""
 MOST_WAITING = 1000
 """Groups of events that may wait before the observer reads the log instead."""
 
@@ -58,19 +67,28 @@ class CaughtUp(NamedTuple):
     """Answers when all events stored before it have been told."""
 
 
+class _SaveCursor(NamedTuple):
+    """Store how far the observer has been told."""
+
+
 class Cursor:
     """How far an observer has been told. It outlives the actor's incarnations.
 
     Args:
         position: begin behind this place in the log; `None` begins with what is stored
             after the observer was bound.
+        durable: it outlives the process too: what is stored of it, by the observer's name,
+            goes before `position`.
 
     """
 
-    __slots__ = ("current", "failures", "position", "suspended")
+    __slots__ = ("current", "durable", "failures", "position", "saved", "suspended")
 
-    def __init__(self, position: int | None) -> None:
+    def __init__(self, position: int | None, *, durable: bool = False) -> None:
         self.position = position
+        self.durable = durable
+        self.saved: int | None = None
+        """What is stored of it; `None` before that is known."""
         self.current: Delivery | None = None
         """What it is being told now."""
         self.failures = 0
@@ -117,11 +135,43 @@ class ObserverActor(LoopActor):
     async def on_start(self) -> None:  # type: ignore[override] # see LoopActor
         """Tell what is in the log behind the cursor."""
         head = await self._head
-        if self._cursor.position is None:
-            self._cursor.position = head
+        cursor = self._cursor
+        if cursor.durable:
+            await self._load()
+            self._save_later()
+        if cursor.position is None:
+            cursor.position = head
         if self._cursor.current is not None:
             await self._tell([self._cursor.current])
         await self._catch_up()
+
+    async def _load(self) -> None:
+        cursor = self._cursor
+        if cursor.saved is None:
+            stored = await self._log.load_cursor(self._name)
+            cursor.saved = stored or 0
+            cursor.position = cursor.position if stored is None else stored
+
+    def _save_later(self) -> None:
+        self.kernel.after(SAVE_EVERY, self.actor_ref, _SaveCursor())
+
+    @handles(_SaveCursor)
+    async def _save_now_and_then(self, _: _SaveCursor) -> None:
+        try:
+            await self._save()
+        finally:
+            self._save_later()
+
+    async def _save(self) -> None:
+        cursor, position = self._cursor, self._cursor.position or 0
+        if not cursor.durable or position == cursor.saved:
+            return
+        try:
+            await self._log.save_cursor(self._name, position)
+        except StoreUnavailable as error:
+            _log.warning("cursor_not_saved", observer=self._name, error=str(error))
+        else:
+            cursor.saved = position
 
     def on_stop(self) -> None:
         """Want no more events."""
@@ -143,8 +193,10 @@ class ObserverActor(LoopActor):
         return None
 
     @handles(CaughtUp)
-    def _caught_up(self, _: CaughtUp) -> Coroutine[Any, Any, None] | None:
-        return self._catch_up() if self._behind else None
+    async def _caught_up(self, _: CaughtUp) -> None:
+        if self._behind:
+            await self._catch_up()
+        await self._save()
 
     @handles(DescribeObserver)
     def _describe(self, _: DescribeObserver) -> ObserverNode:

@@ -15,112 +15,33 @@ from typing import Any, NamedTuple
 import structlog
 
 from ..domain.enums import EventCategory
-from ..domain.fence import Fence
-from ..domain.payload import JSON
+from ..domain.payload import JSON, weight
 from ..domain.views import FramePage
 from ..kernel import LoopActor, LoopFuture, LoopRef, handles
 from ..store.entries import Entry, NewEvent, Verdict
-from .frames import Evicted, FrameBuffer, Publish
-from .journal import Append, Committed
+from .credit import Credit
+from .frames import Evicted, FrameBuffer, FrameWriter, Publish
+from .journal_messages import Append, Committed
+from .stream_messages import (
+    Attach,
+    Cleanup,
+    ConsumersLeft,
+    CountStreams,
+    Detach,
+    EndStream,
+    OpenStream,
+    Read,
+    Seal,
+    Sealed,
+    Sync,
+)
 
 _log = structlog.get_logger("callboard.stream")
 
 
-class OpenStream(NamedTuple):
-    """Keep the frames of this run from now on.
-
-    Args:
-        run_id: the run.
-        thread_id: its thread.
-        fence: for the frames that go to the log.
-        resumable: they go to the log before anybody sees them.
-        first: how many frames it had before this process.
-        metadata: the first frame; `None` for none.
-        on_leave: gets `ConsumersLeft` when the last consumer detaches; `None` wants not.
-
-    """
-
-    run_id: str
-    thread_id: str
-    fence: Fence
-    resumable: bool = False
-    first: int = 0
-    metadata: JSON = None
-    on_leave: LoopRef[Any] | None = None
-
-
-class Read(NamedTuple):
-    """Ask for a page. Answers `FramePage`, `Evicted`, or `None` for an unknown stream.
-
-    Args:
-        run_id: the run.
-        after: the last frame seen; 0 is before the first.
-        limit: most frames to answer with.
-        wait: seconds to wait for the first of them.
-
-    """
-
-    run_id: str
-    after: int
-    limit: int
-    wait: float
-
-
-class Sync(NamedTuple):
-    """Answers when the frames written before it have been taken."""
-
-
-class Attach(NamedTuple):
-    """A consumer has come."""
-
-    run_id: str
-
-
-class Detach(NamedTuple):
-    """A consumer has gone."""
-
-    run_id: str
-
-
-class ConsumersLeft(NamedTuple):
-    """For the run: its last consumer has gone and it has not ended."""
-
-
-class Seal(NamedTuple):
-    """Have every frame so far stored, then send `Sealed` to `origin`."""
-
-    run_id: str
-    origin: LoopRef[Any]
-
-
-class Sealed(NamedTuple):
-    """How many frames the run has."""
-
-    latest: int
-
-
-class EndStream(NamedTuple):
-    """Add the last frames and let the readers go.
-
-    Args:
-        run_id: the run.
-        frames: `end`, or `error` and `end`.
-
-    """
-
-    run_id: str
-    frames: tuple[tuple[str, JSON], ...]
-
-
-class Cleanup(NamedTuple):
-    """Forget an ended run's frames in `delay` seconds."""
-
-    run_id: str
-    delay: float
-
-
-class CountStreams(NamedTuple):
-    """Answers how many runs have a buffer."""
+WINDOW_FRAMES = 1000
+WINDOW_BYTES = 4 * 1024 * 1024
+"""How much of resumable runs may be on its way to the log before their writers wait."""
 
 
 class _Expired(NamedTuple):
@@ -154,6 +75,7 @@ class StreamActor(LoopActor):
     Args:
         journal: where frames of resumable runs go first.
         buffer_frames: frames kept for each run.
+        credit: how much of resumable runs may be on its way to the log.
         keep_ended: ended runs whose frames are kept.
         keep_seconds: how long at most.
 
@@ -164,11 +86,17 @@ class StreamActor(LoopActor):
         journal: LoopRef[Any],
         *,
         buffer_frames: int = 4096,
+        credit: Credit | None = None,
         keep_ended: int = 1000,
         keep_seconds: float = 300.0,
     ) -> None:
         self._journal = journal
         self._buffer_frames = buffer_frames
+        self._credit = credit or Credit(WINDOW_FRAMES, WINDOW_BYTES)
+        self._held: dict[str, FrameWriter] = {}
+        """Writers whose frames are not taken until others' are stored; longest first."""
+        self._syncs: dict[str, list[LoopFuture[Any]]] = {}
+        """Who waits for them to be taken."""
         self._keep_ended = keep_ended
         self._keep_seconds = keep_seconds
         self._streams: dict[str, _Stream] = {}
@@ -192,16 +120,32 @@ class StreamActor(LoopActor):
 
     @handles(Publish)
     def _publish(self, message: Publish) -> None:
-        dropped, frames = message.writer.take()
-        stream = self._streams.get(message.writer.run_id)
-        if stream is None or stream.buffer.ended:
-            return
-        stream.buffer.skip(dropped)
-        self._add(stream, frames)
+        writer = message.writer
+        if writer.resumable and self._credit.used_up:
+            self._held[writer.run_id] = writer
+        else:
+            self._take(writer)
+
+    def _take(self, writer: FrameWriter) -> None:
+        dropped, frames = writer.take()
+        stream = self._streams.get(writer.run_id)
+        if stream is not None and not stream.buffer.ended:
+            stream.buffer.skip(dropped)
+            self._add(stream, frames)
+        for reply in self._syncs.pop(writer.run_id, ()):
+            reply.set(None)
+
+    def _take_held(self, run_id: str) -> None:
+        writer = self._held.pop(run_id, None)
+        if writer is not None:
+            self._take(writer)
 
     @handles(Sync)
-    def _sync(self, _: Sync) -> None:
-        """Answering is all: earlier messages have been handled."""
+    def _sync(self, message: Sync) -> None:
+        """Answering is all, unless frames are held back: earlier messages have been handled."""
+        reply = self.defer() if message.run_id in self._held else None
+        if reply is not None:
+            self._syncs.setdefault(message.run_id, []).append(reply)
 
     def _extend(self, stream: _Stream, frames: Iterable[tuple[str, JSON]]) -> None:
         stream.buffer.extend(frames)
@@ -232,13 +176,18 @@ class StreamActor(LoopActor):
             for seq, (event, data) in enumerate(frames, first)
         )
         stream.unstored += len(frames)
-        tag = (opened.run_id, frames)
+        size = sum(weight(data) for _, data in frames)
+        self._credit.take(len(frames), size)
+        tag = (opened.run_id, frames, size)
         self._journal.send(Append(Entry(opened.fence, events=events), self.actor_ref, tag))
 
     @handles(Committed, system=True)
     def _stored(self, message: Committed) -> None:
         tag: Any = message.tag
-        run_id, frames = tag
+        run_id, frames, size = tag
+        self._credit.give_back(len(frames), size)
+        while self._held and not self._credit.used_up:
+            self._take_held(next(iter(self._held)))
         stream = self._streams.get(run_id)
         if stream is None:
             return
@@ -249,6 +198,7 @@ class StreamActor(LoopActor):
 
     @handles(Seal)
     def _seal(self, message: Seal) -> None:
+        self._take_held(message.run_id)
         stream = self._streams.get(message.run_id)
         if stream is None:
             message.origin.send(Sealed(0))

@@ -18,7 +18,9 @@ class NewEvent(NamedTuple):
     """An event before the log gave it its `position` and `seq`."""
 
     event_id: str
-    """Unique; appending it again changes nothing and returns what is stored."""
+    """Unique; appending it again changes nothing and returns what is stored.
+
+    `run_id/N` is the id of the run's lifecycle event whose `sequence` is `N`."""
     thread_id: str
     run_id: str
     category: EventCategory

@@ -122,7 +122,7 @@ class PostgresServer:
             " FROM pg_stat_activity"
             " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
-        return int(killed)
+        return int(killed.split()[-1])  # behind warnings about sessions that ended meanwhile
 
     @property
     def _log(self) -> Path:

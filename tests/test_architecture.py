@@ -25,6 +25,7 @@ FILES = sorted(p for folder in LAYERS for p in (ROOT / folder).rglob("*.py"))
 OUTSIDE = {
     "sqlalchemy": ("store/",),
     "aiosqlite": ("store/",),
+    "alembic": ("store/sql/migrations/",),
     "pykka": ("kernel/", "actors/", "observers/"),
     "langgraph": ("actors/executors/langgraph", "cli/graphs.py"),
     "langchain_core": ("actors/executors/langgraph", "cli/graphs.py"),
@@ -42,8 +43,8 @@ CLOCKS = {
     ("datetime", "utcnow"),
 }
 CHANCE = {"random", "secrets"}
-OUTSIDE_TIME = {"store/sql/reading.py"}
-"""Waits for a real database, which knows no other time than the wall's."""
+OUTSIDE_TIME = {"store/sql/reading.py", "store/sql/store.py"}
+"""They wait for a real database, which knows no other time than the wall's."""
 DEFERRED = {("actors.runtime", "actors.blocking")}
 """Imports that wait for a call: `Runtime.blocking` makes a class that stands on `Runtime`."""
 

@@ -75,7 +75,7 @@ def test_an_install_brings_four_libraries_and_no_more(wheel):
     required = metadata_of(wheel).get_all("Requires-Dist")
 
     always = {re.split(r"[<>=]", line)[0] for line in required if "extra ==" not in line}
-    assert always == {"pykka", "sqlalchemy", "aiosqlite", "structlog"}
+    assert always == {"pykka", "sqlalchemy[asyncio]", "aiosqlite", "structlog"}
 
 
 def test_the_licence_travels_with_the_wheel(wheel):

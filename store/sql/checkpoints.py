@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from ...domain.errors import Fenced
 from ...domain.fence import Fence
 from ...domain.payload import JSON, plain
+from .prepared import Query
 from .reading import Reader
 from .schema import checkpoints, threads
 from .values import packed
@@ -35,6 +36,14 @@ class SqlCheckpointStore:
         self._reader = reader
         self._writer = writer
         self._write = write
+        self._load = Query(
+            select(checkpoints.c.state)
+            .join(threads)
+            .where(threads.c.thread_id == bindparam("thread_id"))
+            .order_by(checkpoints.c.place.desc())
+            .limit(1),
+            reader.dialect,
+        )
 
     async def save(self, thread_id: str, run_id: str, state: JSON, fence: Fence) -> None:
         """Make `state` the thread's state, as written by `run_id`."""
@@ -55,13 +64,7 @@ class SqlCheckpointStore:
 
     async def load(self, thread_id: str) -> JSON:
         """The thread's state, or `None`."""
-        row = await self._reader.one(
-            select(checkpoints.c.state)
-            .join(threads)
-            .where(threads.c.thread_id == thread_id)
-            .order_by(checkpoints.c.place.desc())
-            .limit(1)
-        )
+        row = await self._reader.first(self._load, thread_id=thread_id)
         return None if row is None else row.state
 
     async def drop(self, thread_id: str, run_id: str, fence: Fence) -> None:

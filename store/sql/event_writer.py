@@ -59,7 +59,7 @@ class EventWriter:
         _check(events)
         fresh: dict[str, NewEvent] = {}
         for event in events:
-            if self._roster.run_of(connection, event).is_new(event.event_id) or (
+            if self._roster.is_new(connection, event) or (
                 event.event_id not in fresh and self._find(connection, event) is None
             ):
                 fresh[event.event_id] = event

@@ -7,10 +7,6 @@ transaction it is forgotten as a whole.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import TypeVar
-
-T = TypeVar("T")
 
 _MOST = 65_536
 """Threads, and runs, that are remembered."""
@@ -39,7 +35,8 @@ class KnownRun:
     """A run: its number, its thread, and how far its events go.
 
     `marks` has, for each beginning of its event ids, the highest number after it: an event
-    with a higher number is new for certain.
+    with a higher number is new for certain. Of a run that was loaded, only that of its
+    lifecycle events is known until another is asked for.
     """
 
     number: int
@@ -49,10 +46,15 @@ class KnownRun:
     last_sequence: int
     live: bool
     marks: dict[str, int] = field(default_factory=dict)
+    all_marks: bool = True
 
     def place(self) -> dict[str, int]:
         """Where its events are, by parameter."""
         return {"thread": self.thread.number, "first": self.first_seq, "run": self.number}
+
+    def knows(self, event_id: str) -> bool:
+        """Whether `is_new` can be asked about an event."""
+        return self.all_marks or split(event_id)[0] in self.marks
 
     def is_new(self, event_id: str) -> bool:
         """Note an event's id. Returns whether it is certainly not stored yet."""
@@ -71,7 +73,7 @@ def split(event_id: str) -> tuple[str, int]:
 
 
 class Known:
-    """Threads and runs by id; the ones noted longest ago are forgotten first."""
+    """Threads and runs by id."""
 
     def __init__(self) -> None:
         self.threads: dict[str, KnownThread] = {}
@@ -79,15 +81,22 @@ class Known:
 
     def note_thread(self, thread_id: str, thread: KnownThread) -> KnownThread:
         """Remember a thread."""
-        _make_room(self.threads)
         self.threads[thread_id] = thread
         return thread
 
     def note_run(self, run_id: str, run: KnownRun) -> KnownRun:
         """Remember a run."""
-        _make_room(self.runs)
         self.runs[run_id] = run
         return run
+
+    def make_room(self) -> None:
+        """Forget everything once it is too much.
+
+        Everything, because a thread and its runs share one count of events; and only between
+        two transactions, because within one they are at work.
+        """
+        if max(len(self.threads), len(self.runs)) > _MOST:
+            self.forget()
 
     def forget(self) -> None:
         """Know nothing any more."""
@@ -98,9 +107,3 @@ class Known:
         """Know nothing of a thread and its runs any more."""
         self.threads.pop(thread_id, None)
         self.runs = {k: run for k, run in self.runs.items() if run.thread_id != thread_id}
-
-
-def _make_room(remembered: dict[str, T]) -> None:
-    if len(remembered) >= _MOST:
-        for key in list(islice(remembered, _MOST // 8)):
-            del remembered[key]

@@ -32,7 +32,7 @@ class OwnerFile:
 
     def __init__(self, database: Path) -> None:
         self._database = database
-        self._path = database.with_name(f"{database.name}.owner")
+        self._path = _beside(database)
         self._file = -1
         self.before: dict[str, Any] = {}
         """What the last owner left: `pid`, `host`, `boot`, `durability`, `position`."""
@@ -91,11 +91,32 @@ class OwnerFile:
                 os.close(file)
 
 
+def acknowledged(database: Path) -> int:
+    """How far a database's log must reach, as its last owner said; 0 where none did.
+
+    What `process` promises ends with the machine's last start.
+    """
+    try:
+        file = os.open(_beside(database), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        before = _read(file)
+    finally:
+        os.close(file)
+    forgiven = before.get("durability") == "process" and before.get("boot") != boot_id()
+    return 0 if forgiven else int(before.get("position", 0))
+
+
 def boot_id() -> str:
     """Changes with every start of the machine; `""` where there is no such thing."""
     with suppress(OSError):
         return _BOOT.read_text().strip()
     return ""
+
+
+def _beside(database: Path) -> Path:
+    return database.with_name(f"{database.name}.owner")
 
 
 def _read(file: int) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import os
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select, update
 
 from ...domain.identifiers import Slot
 from ...domain.store_errors import StoreOwned
@@ -98,13 +99,16 @@ class Claims:
         """Prolong the lease. Returns the slots that are still this store's."""
         if self.lease is not None:
             self._prolong(connection)
-        kept = connection.execute(select(slots.c.slot).where(slots.c.owner == self.owner))
-        return frozenset(Slot(slot) for (slot,) in kept)
+        return frozenset(Slot(slot) for slot in connection.execute(self.owned()).scalars())
+
+    def owned(self) -> Select[Any]:
+        """Asks for the slots that are this store's."""
+        return select(slots.c.slot).where(slots.c.owner == self.owner)
 
     def abandoned(self, connection: Connection) -> frozenset[Slot]:
-        """The slots whose owner is gone, or gave them up."""
+        """The slots whose owner died. Those that were given up wait for their owner's heir."""
         held = [self.owner, *self._living(connection)]
-        free = select(slots.c.slot).where(slots.c.owner.is_(None) | slots.c.owner.not_in(held))
+        free = select(slots.c.slot).where(slots.c.owner.not_in(held))
         return frozenset(Slot(slot) for (slot,) in connection.execute(free))
 
     def elsewhere(self, connection: Connection) -> frozenset[Slot]:

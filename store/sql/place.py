@@ -65,6 +65,9 @@ class Place:
 
 def _file(url: URL) -> Path:
     name = url.database or ""
+    if url.host:
+        remedy = "give three slashes before a relative path and four before an absolute one"
+        raise InvalidValue("store", str(url), remedy)
     if name in ("", ":memory:") or name.startswith("file:"):
         raise InvalidValue("store", str(url), "name a file, or give None to keep runs in memory")
     return Path(name).absolute()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Connection, NullPool, func, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from .lanes import AsyncLane, Lane
 from .ownership import Claims
@@ -34,48 +34,50 @@ class PostgresDatabase:
         place: where it is.
         durability: what a commit survives.
         owner: this store's number.
+        lease: seconds after which a silent owner loses its slots.
 
     """
 
-    def __init__(self, place: Place, durability: Durability, owner: int) -> None:
+    def __init__(self, place: Place, durability: Durability, owner: int, lease: float) -> None:
         self.place = place
         self.durability = durability
-        self.reader: AsyncEngine
         self.lane: Lane
         self._owner = owner
+        self._lease = lease
+        self._arguments: dict[str, Any] = {
+            "timeout": _PATIENCE,
+            "command_timeout": _ANSWER,
+            "server_settings": {
+                "application_name": "callboard",
+                "synchronous_commit": "on" if durability == "full" else "off",
+            },
+        }
+        self.reader = create_async_engine(
+            place.url,
+            pool_size=READERS,
+            max_overflow=0,
+            pool_timeout=None,  # those who wait for a connection wait their turn
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+            connect_args=self._arguments,
+        )
 
     def claims(self, owner: int) -> Claims:
         """Owners live while they hold their advisory lock."""
         now = func.date_part("epoch", func.clock_timestamp())
-        return Claims(self.place, owner, now, LEASE, _is_alive)
+        return Claims(self.place, owner, now, self._lease, _is_alive)
 
     async def open(self) -> None:
         """Connect, and make the tables."""
-        settings = {
-            "application_name": "callboard",
-            "synchronous_commit": "on" if self.durability == "full" else "off",
-        }
-        arguments: dict[str, Any] = {
-            "timeout": _PATIENCE,
-            "command_timeout": _ANSWER,
-            "server_settings": settings,
-        }
-        writer = create_async_engine(self.place.url, poolclass=NullPool, connect_args=arguments)
+        writer = create_async_engine(
+            self.place.url, poolclass=NullPool, connect_args=self._arguments
+        )
         self.lane = AsyncLane(writer, self._greet)
         try:
             await self.lane.run(self._prepare)
         except BaseException:
             await self.lane.close()
             raise
-        self.reader = create_async_engine(
-            self.place.url,
-            pool_size=READERS,
-            max_overflow=0,
-            pool_timeout=None,  # those who wait for a connection wait their turn
-            isolation_level="AUTOCOMMIT",
-            skip_autocommit_rollback=True,
-            connect_args=arguments,
-        )
 
     async def _greet(self, connection: AsyncConnection) -> None:
         """Show that this owner lives, as long as the connection does."""

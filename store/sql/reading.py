@@ -3,61 +3,84 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
-from sqlalchemy import Executable, Row
+from sqlalchemy import Dialect, Row, Select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ...domain.errors import CallboardError
 from ...domain.store_errors import StoreUnavailable
 from .faults import described
+from .prepared import Query
+
+T = TypeVar("T")
 
 _FIRST_WAIT, _PATIENCE = 0.05, 5.0
 """Seconds before a read is tried again, doubling; and for how long."""
 
 
 class Reader:
-    """Answers queries.
+    """Answers queries, while the store is open.
 
     Args:
         engine: has the connections.
 
     """
 
-    __slots__ = ("_engine",)
+    __slots__ = ("_engine", "dialect", "opened")
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self.dialect: Dialect = engine.dialect
+        self.opened = False
 
-    @property
-    def dialect(self) -> str:
-        """Which database it is."""
-        return self._engine.dialect.name
-
-    async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
+    async def rows(self, statement: Select[Any]) -> Sequence[Row[Any]]:
         """All rows.
 
         Raises:
-            StoreUnavailable: the database does not answer, for some seconds.
+            StoreUnavailable: the store is not open, or does not answer for some seconds.
 
         """
+
+        async def execute(connection: AsyncConnection) -> Sequence[Row[Any]]:
+            return list((await connection.execute(statement)).all())
+
+        return await self._answer(execute)
+
+    async def fetch(self, query: Query, **values: Any) -> list[Any]:
+        """All rows of a prepared query; raises what `rows` raises."""
+        if self.dialect.name != "sqlite":
+
+            async def run(connection: AsyncConnection) -> list[Any]:
+                return query.rows(await connection.run_sync(lambda c: query.run(c, **values).all()))
+
+            return await self._answer(run)
+
+        async def hop(connection: AsyncConnection) -> list[Any]:
+            # One hop to the connection's OS thread, where SQLAlchemy's cursor makes four.
+            raw = await connection.get_raw_connection()
+            driver: Any = raw.driver_connection
+            return query.rows(await driver.execute_fetchall(query.sql, query.parameters(values)))
+
+        return await self._answer(hop)
+
+    async def first(self, query: Query, **values: Any) -> Any | None:
+        """The first row of a prepared query, or `None`."""
+        rows = await self.fetch(query, **values)
+        return rows[0] if rows else None
+
+    async def _answer(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        if not self.opened:
+            raise StoreUnavailable("a query", "the store is not open")
         wait = _FIRST_WAIT
         while True:
             try:
                 async with self._engine.connect() as connection:
-                    return (await connection.execute(statement)).all()
-            except CallboardError:
-                raise
+                    return await ask(connection)
             except Exception as error:
                 gone = not isinstance(error, DBAPIError) or error.connection_invalidated
                 if not gone or wait > _PATIENCE:
                     raise StoreUnavailable("a query", described(error)) from error
             await asyncio.sleep(wait)
             wait *= 2
-
-    async def one(self, statement: Executable) -> Row[Any] | None:
-        """The first row, or `None`."""
-        rows = await self.rows(statement)
-        return rows[0] if rows else None

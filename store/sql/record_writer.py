@@ -85,6 +85,9 @@ class RecordWriter:
         expected, target = change.expected, change.target
         if target is not expected and target not in TRANSITIONS[expected]:
             return False
+        if latest is None and target.is_terminal:
+            run = self._roster.find_run(connection, change.run_id)
+            latest = None if run is None else run.thread.seq
         columns = change_columns(change)
         columns["latest"], columns["sequence"] = latest, sequence
         statement = self._statements.change
@@ -112,16 +115,25 @@ class RecordWriter:
             how many events there were.
 
         """
-        run = self._roster.find_run(connection, run_id)
+        statements = self._statements
+        run = statements.find_run.run(connection, run_id=run_id).one_or_none()
         if run is None:
             return 0
-        thread, statements = run.thread, self._statements
+        thread = self._roster.thread(connection, run.thread_id)
+        statements.keep_position.run(connection)
         statements.raise_thread_floor.run(connection, thread=thread.number, floor=thread.seq)
-        deleted: int = statements.delete_run_events.run(connection, **run.place()).rowcount
+        live = run.status in ("pending", "running")
+        deleted: int = statements.delete_run_events.run(
+            connection,
+            thread=thread.number,
+            first=run.first_seq,
+            last=thread.seq if live else run.last_seq,
+            run=run.run_no,
+        ).rowcount
         self._roster.known.runs.pop(run_id, None)
         if record:
-            statements.delete_run.run(connection, run=run.number)
-            if not statements.count_runs.run(connection, thread=thread.number).scalar():
+            statements.delete_run.run(connection, run=run.run_no)
+            if statements.some_run.run(connection, thread=thread.number).first() is None:
                 thread.owned = False
                 statements.own_thread.run(connection, thread=thread.number, own=0, user=None)
         return deleted
@@ -132,6 +144,7 @@ class RecordWriter:
         if thread is None:
             return 0
         number = thread.number
+        self._statements.keep_position.run(connection)
         self._statements.raise_thread_floor.run(connection, thread=number, floor=thread.seq)
         deleted: int = self._statements.delete_thread_events.run(connection, thread=number).rowcount
         self._roster.known.forget_thread(thread_id)
@@ -143,6 +156,7 @@ class RecordWriter:
         if thread is None:
             return
         statements, number = self._statements, thread.number
+        statements.keep_position.run(connection)
         statements.raise_floor.run(connection, floor=thread.seq)
         statements.drop_all.run(connection, thread=number)
         statements.delete_thread_events.run(connection, thread=number)

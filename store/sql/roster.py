@@ -76,11 +76,24 @@ class Roster:
             first_seq=row.first_seq,
             last_sequence=row.last_sequence,
             live=row.status in ("pending", "running"),
+            marks={f"{run_id}/": row.last_sequence},
+            all_marks=False,
         )
-        keys = self._statements.event_keys.run(connection, **run.place())
-        for (key,) in keys:
-            run.is_new(event_id(key, run_id))
         return self.known.note_run(run_id, run)
+
+    def is_new(self, connection: Connection, event: NewEvent) -> bool:
+        """Note an event. Returns whether it is certainly not stored yet.
+
+        Raises:
+            Unstorable: its run is on another thread.
+
+        """
+        run = self.run_of(connection, event)
+        if not run.knows(event.event_id):
+            run.all_marks = True
+            for (key,) in self._statements.event_keys.run(connection, **run.place()):
+                run.is_new(event_id(key, event.run_id))
+        return run.is_new(event.event_id)
 
     def _add(self, connection: Connection, run_id: str, thread_id: str) -> KnownRun:
         thread = self.thread(connection, thread_id)

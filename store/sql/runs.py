@@ -6,22 +6,22 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, or_, select
 
-from ...domain.enums import IN_FLIGHT, TERMINAL, EventCategory, RunStatus
+from ...domain.enums import RunStatus
 from ...domain.run import TRANSITIONS
 from ...domain.views import RunSnapshot, RunUsage, ThreadTokens
 from ..entries import RunChange, RunCompletion, ThreadRecord, Unfinished
+from .prepared import Query
 from .reading import Reader
-from .schema import events, runs, threads
+from .schema import ENDED, FRAME, LIVE, events, runs, threads
 from .tokens import thread_tokens, token_sums, tokens_by_model
 from .values import micros, model_name, new_usage, snapshot_of
 from .writer import Writer
 
 T = TypeVar("T")
 
-_LIVE = runs.c.status.in_(sorted(IN_FLIGHT))
-_ENDED = runs.c.status.in_(sorted(TERMINAL))
+_RECORDED = runs.c.status.is_not(None)
 
 
 class Write(Protocol):
@@ -47,38 +47,47 @@ class SqlRunStore:
         self._writer = writer
         self._write = write
 
+        def query(statement: Select[Any]) -> Query:
+            return Query(statement, reader.dialect)
+
+        thread_id: Any = bindparam("thread_id")
+        recorded, of_thread = select(runs).where(_RECORDED), _of_thread(thread_id)
+        self._get = query(recorded.where(runs.c.run_id == bindparam("run_id")))
+        self._find_by_key = query(of_thread.where(runs.c.idempotency_key == bindparam("key")))
+        self._unfinished = query(_unfinished().order_by(runs.c.created_at, runs.c.run_no))
+        self._unfinished_there = query(_unfinished_of(thread_id))
+        self._last_there = query(
+            of_thread.where(runs.c.finished_at.is_not(None), ENDED)
+            .order_by(runs.c.finished_at.desc(), runs.c.run_no.desc())
+            .limit(1)
+        )
+
     # Reading.
 
     async def get(self, run_id: str, *, user_id: str | None = None) -> RunSnapshot | None:
         """The record, or `None`."""
-        return await self._snapshot(_visible(select(runs), user_id).where(runs.c.run_id == run_id))
+        row = await self._reader.first(self._get, run_id=run_id)
+        return None if row is None or user_id not in (None, row.user_id) else snapshot_of(row)
 
     async def find_by_key(self, thread_id: str, idempotency_key: str) -> RunSnapshot | None:
         """The run that was created on this thread with this key, or `None`."""
-        found = _of_thread(thread_id).where(runs.c.idempotency_key == idempotency_key)
-        return await self._snapshot(found)
+        found = {"thread_id": thread_id, "key": idempotency_key}
+        row = await self._reader.first(self._find_by_key, **found)
+        return None if row is None else snapshot_of(row)
 
     async def load_thread(self, thread_id: str) -> ThreadRecord:
         """What is in flight on a thread, whose it is, and how its last run ended."""
-        of_thread = _unfinished().where(threads.c.thread_id == thread_id)
-        live = await self._unfinished(of_thread.order_by(runs.c.run_no))
-        last = await self._reader.one(
-            _of_thread(thread_id, threads.c.user_id.label("owner"))
-            .where(runs.c.finished_at.is_not(None), _ENDED)
-            .order_by(runs.c.finished_at.desc(), runs.c.run_no.desc())
-            .limit(1)
-        )
-        owner = live[0][0] if live else None if last is None else last.owner
-        return ThreadRecord(
-            owner,
-            tuple(each for _, each in live),
-            None if last is None else snapshot_of(last),
-        )
+        found = await self._reader.fetch(self._unfinished_there, thread_id=thread_id)
+        if not found:
+            return ThreadRecord(None, (), None)
+        live = tuple(_as_unfinished(row) for row in found if row.run_no is not None)
+        last = await self._reader.first(self._last_there, thread_id=thread_id)
+        owner = found[0].owner if live or last is not None else None
+        return ThreadRecord(owner, live, None if last is None else snapshot_of(last))
 
     async def list_unfinished(self) -> list[Unfinished]:
         """All runs in flight, with how far their events go, oldest first."""
-        found = await self._unfinished(_unfinished().order_by(runs.c.created_at, runs.c.run_no))
-        return [each for _, each in found]
+        return [_as_unfinished(row) for row in await self._reader.fetch(self._unfinished)]
 
     async def list_by_thread(
         self,
@@ -109,13 +118,13 @@ class SqlRunStore:
         self, *, before: datetime | None = None, user_id: str | None = None
     ) -> list[RunSnapshot]:
         """All `pending` and `running` runs, oldest first."""
-        return await self._list(_LIVE, before, user_id)
+        return await self._list(LIVE, before, user_id)
 
     async def _list(
         self, chosen: Any, before: datetime | None, user_id: str | None
     ) -> list[RunSnapshot]:
         # Both conditions: the first lets the index of live runs answer.
-        statement = _visible(select(runs), user_id).where(_LIVE, chosen)
+        statement = _visible(select(runs), user_id).where(LIVE, chosen)
         if before is not None:
             statement = statement.where(runs.c.created_at < micros(before))
         rows = await self._reader.rows(statement.order_by(runs.c.created_at, runs.c.run_no))
@@ -126,24 +135,13 @@ class SqlRunStore:
     ) -> ThreadTokens:
         """What a thread's ended runs used, by model and caller."""
         active = runs.c.status == RunStatus.RUNNING.value
-        counted = or_(_ENDED, active) if include_active else _ENDED
+        counted = or_(ENDED, active) if include_active else ENDED
         where = and_(threads.c.thread_id == thread_id, counted)
         if user_id is not None:
             where = and_(where, runs.c.user_id == user_id)
-        total = await self._reader.one(token_sums(where))
-        models = await self._reader.rows(tokens_by_model(where, self._reader.dialect))
+        (total,) = await self._reader.rows(token_sums(where))
+        models = await self._reader.rows(tokens_by_model(where, self._reader.dialect.name))
         return thread_tokens(total, models)
-
-    async def _snapshot(self, statement: Select[Any]) -> RunSnapshot | None:
-        row = await self._reader.one(statement)
-        return None if row is None else snapshot_of(row)
-
-    async def _unfinished(self, statement: Select[Any]) -> list[tuple[str | None, Unfinished]]:
-        rows = await self._reader.rows(statement)
-        return [
-            (row.owner, Unfinished(snapshot_of(row), row.last_sequence, row.frames or 0))
-            for row in rows
-        ]
 
     # Writing.
 
@@ -207,24 +205,42 @@ class SqlRunStore:
 
 
 def _visible(statement: Select[Any], user_id: str | None) -> Select[Any]:
-    recorded = statement.where(runs.c.status.is_not(None))
+    recorded = statement.where(_RECORDED)
     return recorded if user_id is None else recorded.where(runs.c.user_id == user_id)
 
 
-def _of_thread(thread_id: str, *columns: Any) -> Select[Any]:
-    of_thread = select(runs, *columns).join(threads).where(threads.c.thread_id == thread_id)
-    return of_thread.where(runs.c.status.is_not(None))
+def _of_thread(thread_id: Any) -> Select[Any]:
+    of_thread = select(runs).join(threads).where(threads.c.thread_id == thread_id)
+    return of_thread.where(_RECORDED)
+
+
+def _frames() -> Any:
+    """How many frames of a run are stored: the number of the last one."""
+    last = (
+        select(events.c.sequence)
+        .where(events.c.thread_no == runs.c.thread_no, events.c.seq >= runs.c.first_seq)
+        .where(events.c.run_no == runs.c.run_no)
+        .where(FRAME)
+        .order_by(events.c.seq.desc())
+        .limit(1)
+    )
+    return last.scalar_subquery().label("frames")
 
 
 def _unfinished() -> Select[Any]:
-    frames = (
-        select(func.max(events.c.sequence))
-        .where(events.c.run_no == runs.c.run_no)
-        .where(events.c.category == EventCategory.FRAME.value)
-        .scalar_subquery()
-    )
+    return select(runs, _frames()).where(LIVE)
+
+
+def _unfinished_of(thread_id: Any) -> Select[Any]:
+    """A thread's runs in flight, in their order; one row without a run if it has none."""
     return (
-        select(runs, threads.c.user_id.label("owner"), frames.label("frames"))
-        .join(threads)
-        .where(_LIVE)
+        select(runs, _frames(), threads.c.user_id.label("owner"))
+        .select_from(threads)
+        .outerjoin(runs, and_(runs.c.thread_no == threads.c.thread_no, LIVE))
+        .where(threads.c.thread_id == thread_id)
+        .order_by(runs.c.run_no)
     )
+
+
+def _as_unfinished(row: Any) -> Unfinished:
+    return Unfinished(snapshot_of(row), row.last_sequence, row.frames or 0)

@@ -6,6 +6,7 @@ of each index with every group, so there are few indexes and their keys are shor
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from json import loads
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
     Dialect,
     Float,
     ForeignKey,
@@ -24,11 +26,12 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    literal_column,
     text,
 )
 from sqlalchemy.types import TypeEngine
 
-from ...domain.enums import IN_FLIGHT, EventCategory, RunStatus
+from ...domain.enums import IN_FLIGHT, TERMINAL, EventCategory, RunStatus
 
 metadata = MetaData(
     naming_convention={
@@ -187,7 +190,6 @@ events = Table(
 """`run_no` has no foreign key: to check it, each deletion of a run would read every event."""
 
 _MESSAGES = text(f"category = '{EventCategory.MESSAGE}'")
-_FRAMES = text(f"category = '{EventCategory.FRAME}'")
 Index(
     "ix_events_messages",
     events.c.thread_no,
@@ -195,14 +197,6 @@ Index(
     sqlite_where=_MESSAGES,
     postgresql_where=_MESSAGES,
 )
-Index(
-    "ix_events_frames",
-    events.c.run_no,
-    events.c.sequence,
-    sqlite_where=_FRAMES,
-    postgresql_where=_FRAMES,
-)
-
 checkpoints = Table(
     "checkpoints",
     metadata,
@@ -219,3 +213,15 @@ cursors = Table(
     Column("name", Text, primary_key=True),
     Column("position", BigInteger, nullable=False),
 )
+
+# Conditions of partial indexes, as text: with a parameter in its place, no index is used.
+
+
+def _words(words: Iterable[str]) -> list[ColumnElement[str]]:
+    return [literal_column(repr(str(word))) for word in sorted(words)]
+
+
+LIVE = runs.c.status.in_(_words(IN_FLIGHT))
+ENDED = runs.c.status.in_(_words(TERMINAL))
+MESSAGE = events.c.category == literal_column(repr(str(EventCategory.MESSAGE)))
+FRAME = events.c.category == literal_column(repr(str(EventCategory.FRAME)))

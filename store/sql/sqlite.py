@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
-from sqlalchemy import Connection, NullPool, create_engine, event, literal, select
+from sqlalchemy import Connection, NullPool, create_engine, event, literal
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ...domain.store_errors import StoreCorrupt, StoreReadOnly, StoreRegressed, StoreUnusable
@@ -14,7 +17,7 @@ from .lanes import AsyncLane, Lane, ThreadLane
 from .owner_file import OwnerFile, boot_id
 from .ownership import Claims
 from .place import Place
-from .schema import state
+from .statements import log_end
 from .versions import prepare
 
 if TYPE_CHECKING:
@@ -29,6 +32,10 @@ READERS = 4
 BUSY = 5.0
 """Seconds to wait for another process that has the file locked."""
 _SYNCHRONOUS = {"full": "FULL", "process": "NORMAL"}
+_IS_MADE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'store_state'"
+_LOG_END = """
+    SELECT max(position, coalesce((SELECT max(position) FROM run_events), 0)) FROM store_state
+"""
 _LARGEST_CHECKED = 256 * 1024 * 1024
 """Bytes of a file that is checked as a whole when it is opened."""
 
@@ -53,10 +60,10 @@ class SqliteDatabase:
         self.place = place
         self.path: Path = place.path
         self.durability = durability
-        self.reader: AsyncEngine
         self.lane: Lane
         self._writer = writer
         self._owner_file = OwnerFile(self.path)
+        self.reader = self._make_reader()
 
     def claims(self, owner: int) -> Claims:
         """Whoever has the file open owns its slots: its lock tells who lives."""
@@ -72,14 +79,13 @@ class SqliteDatabase:
         """
         self._owner_file.lock()
         try:
+            await asyncio.to_thread(self._inspect)
             self.lane = self._make_lane()
             position = await self.lane.run(self._prepare)
-            self._check_watermark(position)
             self._owner_file.sign(position, self.durability)
         except BaseException as error:
             await self._give_up()
             raise self._translated(error) from error
-        self.reader = self._make_reader()
 
     def note(self, position: int) -> None:
         """The log is on the disk up to there."""
@@ -151,6 +157,8 @@ class SqliteDatabase:
         cursor.execute(f"PRAGMA synchronous={_SYNCHRONOUS[self.durability]}")
         cursor.execute("PRAGMA wal_autocheckpoint=4000")
         cursor.execute("PRAGMA journal_size_limit=67108864")
+        # Statements of many rows keep a journal of their own, which else is a file.
+        cursor.execute("PRAGMA temp_store=MEMORY")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA trusted_schema=OFF")
 
@@ -162,16 +170,30 @@ class SqliteDatabase:
 
     # Checks.
 
+    def _inspect(self) -> None:
+        """Look at what is there without changing it.
+
+        A connection that can write moves the log into the file when it closes, and so ends
+        what a refused store could still be saved from.
+        """
+        position = 0
+        if self.path.is_file():
+            uri = f"{self.path.as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True, timeout=BUSY)) as connection:
+                self._check_pages(connection)
+                if connection.execute(_IS_MADE).fetchone():
+                    (position,) = connection.execute(_LOG_END).fetchone()
+        self._check_watermark(position)
+
     def _prepare(self, connection: Connection) -> int:
-        self._check_pages(connection)
         prepare(connection, self.place)
-        position: int = connection.execute(select(state.c.position)).scalar_one()
+        position: int = log_end(connection)
         return position
 
-    def _check_pages(self, connection: Connection) -> None:
+    def _check_pages(self, connection: sqlite3.Connection) -> None:
         if self.path.stat().st_size > _LARGEST_CHECKED:
             return
-        fault = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        (fault,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if fault != "ok":
             raise self._corrupt(str(fault))
 

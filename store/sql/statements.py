@@ -6,12 +6,13 @@ statement for every event would cost more than writing it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
     Connection,
-    CursorResult,
     Dialect,
     and_,
     bindparam,
@@ -25,11 +26,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from .prepared import Prepared
 from .schema import checkpoints, cursors, events, runs, slots, state, threads
 
 _COLUMNS = tuple(column.name for column in events.columns)
-_CHUNKS = (256, 64, 16, 4, 1)
-"""Rows of one statement on SQLite: few texts, so that the driver keeps each prepared."""
+_LARGEST = 256
+"""Rows of one statement on SQLite, which takes 32,766 values at most."""
 
 _KEPT = ("attempt", "action", "stop_reason", "error")
 _COMPLETED = ("output", "completion_data", "title")
@@ -38,30 +40,6 @@ _USAGE = tuple(
     for column in runs.columns
     if column.name.endswith(("_tokens", "_count", "_by_model", "_message"))
 )
-
-
-class Prepared:
-    """A statement as the driver takes it.
-
-    Args:
-        statement: what to compile.
-        dialect: for which database.
-
-    """
-
-    __slots__ = ("_defaults", "_names", "_sql")
-
-    def __init__(self, statement: Any, dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)
-        self._sql = str(compiled)
-        self._names: Sequence[str] = compiled.positiontup
-        own = compiled.params
-        self._defaults = {n: own[n] for n in self._names if own[n] is not None}
-
-    def run(self, connection: Connection, **values: Any) -> CursorResult[Any]:
-        """Execute it with these values, which the driver gets as they are."""
-        known = {**self._defaults, **values}
-        return connection.exec_driver_sql(self._sql, tuple(known[n] for n in self._names))
 
 
 class Statements:
@@ -82,7 +60,12 @@ class Statements:
             .values(position=state.c.position + bindparam("count"))
             .returning(state.c.position, state.c.epoch)
         )
-        self.read_state = prepared(select(state.c.position, state.c.epoch))
+        self.read_epoch = prepared(select(state.c.epoch))
+        self.read_state = prepared(select(state.c.position, state.c.epoch, last_position()))
+        latest = select(func.max(events.c.position)).scalar_subquery()
+        self.keep_position = prepared(
+            update(state).where(state.c.position < latest).values(position=latest)
+        )
         self.read_slots = prepared(select(slots.c.slot, slots.c.epoch))
         self.raise_epoch = prepared(
             update(state).values(epoch=state.c.epoch + 1).returning(state.c.epoch)
@@ -167,6 +150,7 @@ class Statements:
                 runs.c.thread_no,
                 runs.c.status,
                 runs.c.first_seq,
+                runs.c.last_seq,
                 runs.c.last_sequence,
                 threads.c.thread_id,
             )
@@ -177,8 +161,8 @@ class Statements:
         self.delete_run = prepared(delete(runs).where(runs.c.run_no == bindparam("run")))
         of_thread = runs.c.thread_no == bindparam("thread")
         self.delete_runs = prepared(delete(runs).where(of_thread))
-        self.count_runs = prepared(
-            select(func.count()).select_from(runs).where(of_thread, runs.c.status.is_not(None))
+        self.some_run = prepared(
+            select(runs.c.run_no).where(of_thread, runs.c.status.is_not(None)).limit(1)
         )
 
     def _prepare_changes(self, prepared: Any) -> None:
@@ -208,7 +192,9 @@ class Statements:
         found = events.c.event_key == bindparam("key")
         self.find_event = select(*events.columns).where(of_run, found)
         """Executed by SQLAlchemy, which reads the payloads."""
-        self.delete_run_events = prepared(delete(events).where(of_run))
+        self.delete_run_events = prepared(
+            delete(events).where(of_run, events.c.seq <= bindparam("last"))
+        )
         self.delete_thread_events = prepared(delete(events).where(of_thread))
         self.has_position = prepared(
             select(events.c.position).where(events.c.position == bindparam("at"))
@@ -240,6 +226,17 @@ class Statements:
         self.drop_all = prepared(delete(checkpoints).where(of_thread))
 
 
+def last_position() -> Any:
+    """The highest position there is, as a column `latest`."""
+    return select(func.max(events.c.position)).scalar_subquery().label("latest")
+
+
+def log_end(connection: Connection) -> int:
+    """The last position that was given."""
+    now = connection.execute(select(state.c.position, last_position())).one()
+    return int(max(now.position, now.latest or 0))
+
+
 def _moving() -> Any:
     return update(runs).where(
         runs.c.run_id == bindparam("run_id"), runs.c.status == bindparam("expected")
@@ -263,27 +260,21 @@ def _changed() -> dict[Any, Any]:
 
 
 def _multi_row_events(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """SQLite: a few statements of many rows.
+    """SQLite: one statement of many rows, or a few.
 
     Not `executemany`: it lets go of the GIL for every row, and whoever computes in another
     OS thread keeps it for milliseconds each time.
     """
-    done = 0
-    for size in _CHUNKS:
-        while len(rows) - done >= size:
-            chunk = rows[done : done + size]
-            flat = tuple(value for row in chunk for value in row)
-            connection.exec_driver_sql(_MULTI_ROW[size], flat)
-            done += size
+    for start in range(0, len(rows), _LARGEST):
+        chunk = rows[start : start + _LARGEST]
+        connection.exec_driver_sql(_multi_row_sql(len(chunk)), tuple(chain.from_iterable(chunk)))
 
 
+@cache
 def _multi_row_sql(size: int) -> str:
     row = f"({', '.join('?' * len(_COLUMNS))})"
     names, rows = ", ".join(_COLUMNS), ", ".join([row] * size)
     return f"INSERT INTO run_events ({names}) VALUES {rows}"  # noqa: S608 - columns' names
-
-
-_MULTI_ROW: Mapping[int, str] = {size: _multi_row_sql(size) for size in _CHUNKS}
 
 
 def _unnest_events(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeVar
 
 from sqlalchemy import Connection
 
+from ...domain.commands import check_seconds
 from ...domain.errors import CallboardError, InvalidValue
 from ...domain.identifiers import Slot
-from ...domain.store_errors import OutcomeUnknown, StoreUnavailable
+from ...domain.store_errors import OutcomeUnknown, StoreOwned, StoreUnavailable
 from ..entries import Entry, Outcome, Verdict
 from .checkpoints import SqlCheckpointStore
 from .events import SqlEventLog
 from .faults import InDoubt, described, lies_in_the_values
-from .ownership import Claims
 from .place import Place
-from .postgres import PostgresDatabase
+from .postgres import LEASE, PostgresDatabase
 from .reading import Reader
 from .retention import Pruned, Retention
 from .roster import Unstorable
@@ -30,6 +31,8 @@ from .writer import Writer, Written
 
 T = TypeVar("T")
 
+_BETWEEN_TRIES = 0.1
+"""Seconds."""
 HEARTBEAT = 1.0
 """Seconds: a store that lost its slots learns it within so many."""
 
@@ -44,6 +47,8 @@ class _Progress:
     """What is left, the next part last."""
     doubt: Written | None = None
     """What the next part's outcomes are, if its COMMIT arrived."""
+    lost: int = 0
+    """How many COMMITs did not arrive."""
 
 
 class SqlStore:
@@ -54,6 +59,8 @@ class SqlStore:
         durability: what a commit survives: `full`, the loss of power; `process`, the death
             of the process (the loss of power may take the last commits, never one amid
             others).
+        patience: seconds to wait for another process that owns it to leave.
+        lease: for PostgreSQL: seconds after which a silent owner loses its slots.
         writer: for SQLite: an OS thread of its own, or aiosqlite (slower).
 
     Raises:
@@ -66,22 +73,28 @@ class SqlStore:
         url: str,
         *,
         durability: Durability = "full",
+        patience: float = 0.0,
+        lease: float = LEASE,
         writer: Literal["thread", "async"] = "thread",
     ) -> None:
         if durability not in ("full", "process"):
             raise InvalidValue("durability", durability, "give 'full' or 'process'")
         self.place = Place.of(url)
         self.durability = durability
+        self._patience = check_seconds(patience, "patience")
+        self._lease = check_seconds(lease, "lease")
         self._lane_kind = writer
         self._owner = int.from_bytes(os.urandom(7), "big")
         self._open = False
-        self._database: SqliteDatabase | PostgresDatabase
-        self._claims: Claims
-        self._writer: Writer
-        self._runs: SqlRunStore
-        self._events: SqlEventLog
-        self._checkpoints: SqlCheckpointStore
-        self._retention: Retention
+        self._database = database = self._make_database()
+        self._claims = database.claims(self._owner)
+        self._reader = reader = Reader(database.reader)
+        alone = self.place.dialect == "sqlite"
+        self._writer = writer_ = Writer(Statements(reader.dialect), alone=alone)
+        self._runs = SqlRunStore(reader, writer_, self.write)
+        self._events = SqlEventLog(reader, writer_, self.write)
+        self._checkpoints = SqlCheckpointStore(reader, writer_, self.write)
+        self._retention = Retention(reader, writer_, self.write, self._claims)
         self._progress: _Progress | None = None
 
     @property
@@ -119,52 +132,63 @@ class SqlStore:
         """
         if self._open:
             return
-        database = self._make_database()
         try:
-            await database.open()
+            await self._patiently(self._database.open)
         except CallboardError:
             raise
         except Exception as error:
             raise StoreUnavailable("its opening", described(error)) from error
-        self._database = database
-        self._claims = database.claims(self._owner)
-        statements = Statements(database.reader.dialect)
-        self._writer = Writer(statements)
-        reader = Reader(database.reader)
-        self._runs = SqlRunStore(reader, self._writer, self.write)
-        self._events = SqlEventLog(reader, self._writer, self.write)
-        self._checkpoints = SqlCheckpointStore(reader, self._writer, self.write)
-        self._retention = Retention(reader, self._writer, self.write, self._claims)
-        self._open = True
+        self._writer.forget()
+        self._open = self._reader.opened = True
 
     def _make_database(self) -> SqliteDatabase | PostgresDatabase:
         if self.place.dialect == "sqlite":
             return SqliteDatabase(self.place, self.durability, self._lane_kind)
-        return PostgresDatabase(self.place, self.durability, self._owner)
+        return PostgresDatabase(self.place, self.durability, self._owner, self._lease)
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until the present owner has left, or patience has run out."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience
+        while True:
+            try:
+                return await attempt()
+            except StoreOwned:
+                if loop.time() >= deadline:
+                    raise
+            await asyncio.sleep(_BETWEEN_TRIES)
 
     async def close(self) -> None:
         """Give up what it owns, and close every connection. Calling it twice is harmless."""
         if self._open:
-            self._open = False
             try:
                 await self.release()
             except CallboardError:
                 pass  # whoever comes next sees that its session is gone
             finally:
+                self._open = self._reader.opened = False
                 await self._database.close()
 
     # Ownership.
 
     async def claim(self, slots: Iterable[Slot]) -> int:
         """Become the owner of `slots`: whoever was it before can no longer write."""
-        return await self.write("a claim", lambda c: self._claims.claim(c, slots))
+        wanted = tuple(slots)
+        return await self._patiently(
+            lambda: self.write("a claim", lambda c: self._claims.claim(c, wanted))
+        )
 
     async def renew(self) -> frozenset[Slot]:
         """Show that this owner lives. Returns the slots it still has."""
+        if self._claims.lease is None:
+            rows = await self._reader.rows(self._claims.owned())  # there is nothing to write
+            return frozenset(Slot(row.slot) for row in rows)
         return await self.write("a lease", self._claims.renew)
 
     async def abandoned(self) -> frozenset[Slot]:
-        """The slots whose owners are gone."""
+        """The slots whose owners died."""
+        if self._claims.lease is None:
+            return frozenset()  # the file has one owner at a time
         return await self.write("a look at the owners", self._claims.abandoned)
 
     async def release(self) -> None:
@@ -208,6 +232,8 @@ class SqlStore:
             InvalidValue: it cannot be written.
 
         """
+        if not self._open:
+            raise StoreUnavailable(what, "the store is not open")
         try:
             return await self._database.lane.run(work)
         except CallboardError:
@@ -233,6 +259,8 @@ class SqlStore:
 
         When one entry cannot be stored, the group is halved until that one fails alone.
         """
+        if not self._open:
+            raise StoreUnavailable("a group", "the store is not open")
         entries = list(group)
         progress, self._progress = self._progress, None
         if progress is None or progress.group != entries:
@@ -264,9 +292,20 @@ class SqlStore:
 
     async def _written(self, part: list[Entry], progress: _Progress) -> Written:
         doubt, lane = progress.doubt, self._database.lane
-        if doubt is not None and await lane.run(lambda c: self._writer.arrived(c, doubt)):
-            return doubt
+        if doubt is not None:
+            if await self._arrived(doubt):
+                return doubt
+            progress.doubt = None
+            progress.lost += 1
+            if progress.lost > 1:  # whoever waits for a run should not wait for ever
+                raise StoreUnavailable("a group", "its COMMIT fails again and again")
         return await lane.run(lambda c: self._writer.commit(c, part))
+
+    async def _arrived(self, doubt: Written) -> bool:
+        try:
+            return await self._database.lane.run(lambda c: self._writer.arrived(c, doubt))
+        except InDoubt as error:  # it only read
+            return bool(error.result)
 
     def _keep(self, progress: _Progress, part: list[Entry], error: BaseException) -> None:
         """Remember how far it got, and say what that means."""

@@ -43,10 +43,8 @@ def tokens_by_model(where: ColumnElement[bool], dialect: str) -> Select[Any]:
     )
 
 
-def thread_tokens(total: Row[Any] | None, models: Sequence[Row[Any]]) -> ThreadTokens:
+def thread_tokens(total: Row[Any], models: Sequence[Row[Any]]) -> ThreadTokens:
     """The sums as readers see them."""
-    if total is None:
-        return ThreadTokens()
     return ThreadTokens(
         total_tokens=int(total.total_tokens),
         total_input_tokens=int(total.total_input_tokens),

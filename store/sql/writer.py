@@ -46,14 +46,16 @@ class Writer:
 
     Args:
         statements: for the connection's dialect.
+        alone: no other process writes to the database meanwhile.
 
     """
 
-    def __init__(self, statements: Statements) -> None:
+    def __init__(self, statements: Statements, *, alone: bool) -> None:
         self.statements = statements
         self.roster = Roster(statements)
         self.records = RecordWriter(statements, self.roster)
         self._events = EventWriter(statements, self.roster)
+        self._alone = alone
         self._epochs: dict[int, int] = {}
         self._epoch = -1
         """The last one given, when `_epochs` was read."""
@@ -112,14 +114,33 @@ class Writer:
     def reserve(self, connection: Connection, count: int) -> None:
         """Take the next `count` positions, and learn who owns what.
 
-        Holds the row that whoever claims a slot must change, until the transaction ends.
+        Where others write as well, it holds the row that they must change, and whoever
+        claims a slot, until the transaction ends.
         """
-        now = self.statements.reserve.run(connection, count=count).one()
-        self._events.begin(now.position - count)
-        if now.epoch != self._epoch:
+        if self._alone:
+            epoch = self._continue(connection)
+        else:
+            now = self.statements.reserve.run(connection, count=count).one()
+            self._events.begin(now.position - count)
+            epoch = now.epoch
+        known = self.roster.known
+        known.make_room()
+        if epoch != self._epoch:
+            known.forget()  # whoever claimed slots may have written their threads
             slots = self.statements.read_slots.run(connection)
             self._epochs = {row.slot: row.epoch for row in slots}
-            self._epoch = now.epoch
+            self._epoch = epoch
+
+    def _continue(self, connection: Connection) -> int:
+        """Nobody else gives positions: the next is behind the last. Returns the epoch."""
+        if self._epoch >= 0:
+            self._events.begin(self._events.position)
+            known: int = self.statements.read_epoch.run(connection).scalar_one()
+            return known
+        now = self.statements.read_state.run(connection).one()
+        self._events.begin(max(now.position, now.latest or 0))
+        epoch: int = now.epoch
+        return epoch
 
     def owns(self, fence: Fence) -> bool:
         """Whether the fence's epoch is its slot's; after `reserve`."""

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from callboard.domain.errors import CallboardError
+from callboard.domain import CallboardError, OutcomeUnknown
 from callboard.observers import LifecycleEventType
 from callboard.store import MemoryStore
 from tests.support import collect, lifecycle, passes, staged, statuses, virtual
@@ -65,7 +65,7 @@ async def test_an_abort_between_the_stored_start_and_the_agent_ends_it_before_it
 @pytest.mark.parametrize("strategy", ["enqueue", "interrupt", "reject"])
 @virtual
 async def test_while_a_record_is_being_stored_the_next_decision_waits(strategy):
-    async with staged(store=SlowStore(seconds=5.0)) as (runtime, _):
+    async with staged(store=SlowStore(seconds=1.0)) as (runtime, _):
         answers = await asyncio.gather(
             *(runtime.create_run("t", "work", multitask_strategy=strategy) for _ in range(5)),
             return_exceptions=True,
@@ -74,6 +74,18 @@ async def test_while_a_record_is_being_stored_the_next_decision_waits(strategy):
         accepted = [answer for answer in answers if not isinstance(answer, Exception)]
         assert len(accepted) == (1 if strategy == "reject" else 5)
         assert len(await runtime.list_runs("t")) == len(accepted)
+
+
+@virtual
+async def test_who_waits_too_long_for_the_store_is_told_that_the_outcome_is_unknown():
+    async with staged(store=SlowStore(seconds=25.0)) as (runtime, _):
+        with pytest.raises(OutcomeUnknown, match="no answer for 30 seconds"):
+            await runtime.create_run("t", "work", run_id="r")
+
+        again = await runtime.create_run("t", "work", run_id="r")
+
+        assert again.reused
+        assert len(await runtime.list_runs("t")) == 1
 
 
 @virtual

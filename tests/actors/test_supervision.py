@@ -357,7 +357,8 @@ async def test_a_thread_that_crashes_again_and_again_is_quarantined_and_others_g
 
 @virtual
 async def test_a_crash_of_the_journal_ends_the_runtime_and_says_so(monkeypatch):
-    from callboard.observers.journal import Bind, JournalActor
+    from callboard.observers.journal import JournalActor
+    from callboard.observers.journal_messages import Bind
 
     async with staged() as (runtime, stage):
         run = await runtime.create_run("t", "work")
