@@ -6,37 +6,13 @@ from bisect import insort
 from collections.abc import Iterator, Sequence
 from heapq import merge
 from operator import itemgetter
-from typing import overload
 
 from ...domain.enums import EventCategory
-from ...domain.views import StoredRunEvent
 from ..entries import NewEvent
-from .shelf import Kept, Shelf
+from ..kept import Kept
+from .shelf import Shelf
 
 _by_position = itemgetter(0)
-
-
-class StoredEvents(Sequence[StoredRunEvent]):
-    """Events as stored, made when they are looked at: mostly nobody does."""
-
-    __slots__ = ("_kept",)
-
-    def __init__(self, kept: Sequence[Kept]) -> None:
-        self._kept = kept
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    @overload
-    def __getitem__(self, index: int) -> StoredRunEvent: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> StoredEvents: ...
-
-    def __getitem__(self, index: int | slice) -> StoredRunEvent | StoredEvents:
-        if isinstance(index, slice):
-            return StoredEvents(self._kept[index])
-        return as_stored(self._kept[index])
 
 
 class RunEvents:
@@ -186,22 +162,3 @@ class EventTable:
 def frame_number(kept: Kept) -> int:
     """A frame's place among its run's frames."""
     return kept[2].sequence or 0
-
-
-def as_stored(kept: Kept) -> StoredRunEvent:
-    """The event as readers see it."""
-    position, seq, event = kept
-    event_id, thread_id, run_id, category, event_type, content, at, sequence, metadata = event
-    return StoredRunEvent(
-        position=position,
-        seq=seq,
-        event_id=event_id,
-        thread_id=thread_id,
-        run_id=run_id,
-        category=category,
-        event_type=event_type,
-        content=content,
-        created_at=at,
-        sequence=sequence,
-        metadata=metadata or {},
-    )

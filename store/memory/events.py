@@ -11,9 +11,9 @@ from ...domain.enums import EventCategory
 from ...domain.errors import InvalidValue
 from ...domain.views import StoredRunEvent
 from ..entries import NewEvent
-from .event_table import EventTable, as_stored, frame_number
+from ..kept import Kept, as_stored
+from .event_table import EventTable, frame_number
 from .run_table import RunTable
-from .shelf import Kept
 
 _by_seq = itemgetter(1)
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from typing import TypeAlias
 
-from ..entries import NewEvent
-
-Kept: TypeAlias = tuple[int, int, NewEvent]
-"""An event as it is kept: its `position`, its `seq`, and the event as it came."""
+from ..kept import Kept
 
 _FEW = 32
 """A shelf with fewer gaps than this is not worth tidying."""

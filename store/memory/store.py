@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from ...domain.identifiers import Slot
 from ..entries import APPLIED, Entry, NewEvent, Outcome, Verdict
+from ..kept import applied
 from .checkpoints import MemoryCheckpointStore
-from .event_table import EventTable, StoredEvents
+from .event_table import EventTable
 from .events import MemoryEventLog
 from .run_table import RunTable
 from .runs import MemoryRunStore
-from .shelf import Kept
 
 _FENCED = Outcome(Verdict.FENCED)
 _DUPLICATE = Outcome(Verdict.DUPLICATE)
@@ -106,12 +106,12 @@ class MemoryStore:
                 return _DUPLICATE
         elif change is not None and not self._run_table.change(change):
             return self._refused(events)
-        return _applied(self._event_table.append(events)) if events else APPLIED
+        return applied(self._event_table.append(events)) if events else APPLIED
 
     def _refused(self, events: tuple[NewEvent, ...]) -> Outcome:
         """The change's run stands elsewhere: because it was written before, or is stale."""
         found = self._event_table.find(events)
-        return _applied(found) if found else _STALE
+        return applied(found) if found else _STALE
 
     def _erase(self, thread_id: str | None, run_id: str | None) -> None:
         if run_id is not None:
@@ -121,7 +121,3 @@ class MemoryStore:
             self._run_table.remove_thread(thread_id)
             self._event_table.delete_thread(thread_id)
             self._checkpoints.forget_thread(thread_id)
-
-
-def _applied(events: list[Kept]) -> Outcome:
-    return Outcome(Verdict.APPLIED, StoredEvents(events), events[-1][0])

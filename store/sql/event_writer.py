@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from ...domain.enums import EventCategory
-from ...domain.views import StoredRunEvent
-from ..entries import NewEvent, Outcome, Verdict
+from ..entries import NewEvent, Outcome
+from ..kept import Kept, applied
 from .known import KnownRun
 from .roster import Roster, Unstorable
 from .statements import Statements
-from .values import encode, event_key, micros, moment, packed, stored
+from .values import encode, event_key, micros, moment, packed
 
 
 class EventWriter:
@@ -51,11 +51,16 @@ class EventWriter:
         """
         fresh = self.fresh(connection, events)
         outcome = self.add_fresh(connection, events, fresh)
-        self._note_late(connection, fresh)
+        for event in fresh:
+            self._note_late(connection, event)
         return outcome
 
-    def fresh(self, connection: Connection, events: Sequence[NewEvent]) -> list[NewEvent]:
+    def fresh(self, connection: Connection, events: Sequence[NewEvent]) -> Sequence[NewEvent]:
         """Those that are not stored yet, each once."""
+        if len(events) == 1:
+            event = events[0]
+            is_new = self._roster.is_new(connection, event)
+            return events if is_new or self._find(connection, event) is None else ()
         _check(events)
         fresh: dict[str, NewEvent] = {}
         for event in events:
@@ -78,46 +83,45 @@ class EventWriter:
         """Store the fresh ones of these events."""
         added = [self._append(event) for event in fresh]
         if len(added) == len(events):
-            return _applied(added)
-        by_id = {event.event_id: event for event in added}
+            return applied(added)
+        by_id = {kept[2].event_id: kept for kept in added}
         found = [by_id.get(event.event_id) or self._find(connection, event) for event in events]
-        return _applied([event for event in found if event is not None])
+        return applied([kept for kept in found if kept is not None])
 
     def repeated(self, connection: Connection, events: Sequence[NewEvent]) -> Outcome | None:
         """These very events as stored before; `None` if one reads otherwise."""
         found = [self._find(connection, event) for event in events]
         same = all(
-            old is not None and old == stored(new, old.position, old.seq)
-            for old, new in zip(found, events, strict=True)
+            kept is not None and kept[2] == event._replace(metadata=event.metadata or None)
+            for kept, event in zip(found, events, strict=True)
         )
-        return _applied([event for event in found if event is not None]) if same else None
+        return applied([kept for kept in found if kept is not None]) if same else None
 
-    def _append(self, event: NewEvent) -> StoredRunEvent:
+    def _append(self, event: NewEvent) -> Kept:
         run = self._roster.known.runs[event.run_id]
-        seq, position = run.thread.seq + 1, self.position + 1
+        thread = run.thread
+        thread.seq = seq = thread.seq + 1
+        self.position = position = self.position + 1
         self._rows.append(_row(event, position, seq, run))
-        run.thread.seq, self.position = seq, position
-        return stored(event, position, seq)
+        return position, seq, event
 
-    def _note_late(self, connection: Connection, events: Sequence[NewEvent]) -> None:
-        """Keep up the bounds of runs, as far as they are not kept up with their records."""
-        for run_id in {event.run_id for event in events}:
-            run = self._roster.known.runs[run_id]
-            sequence = last_sequence(run_id, events) or 0
-            if not run.live or sequence > run.last_sequence:
-                run.last_sequence = max(run.last_sequence, sequence)
-                self._statements.note_events.run(
-                    connection, run=run_id, latest=run.thread.seq, sequence=run.last_sequence
-                )
+    def _note_late(self, connection: Connection, event: NewEvent) -> None:
+        """Keep up the bounds of its run, as far as they are not kept up with its record."""
+        run = self._roster.known.runs[event.run_id]
+        if not run.live or event.category is EventCategory.LIFECYCLE:
+            run.last_sequence = max(run.last_sequence, last_sequence(event.run_id, (event,)) or 0)
+            self._statements.note_events.run(
+                connection, run=event.run_id, latest=run.thread.seq, sequence=run.last_sequence
+            )
 
-    def _find(self, connection: Connection, event: NewEvent) -> StoredRunEvent | None:
+    def _find(self, connection: Connection, event: NewEvent) -> Kept | None:
         """The event of that id as it is stored, or about to be."""
         run, key = self._roster.run_of(connection, event), event_key(event)
         if any(row[3] == run.number and row[6] == key for row in self._rows):
             self.flush(connection)
         found = connection.execute(self._statements.find_event, {**run.place(), "key": key})
-        row = found.one_or_none()
-        return None if row is None else _as_stored(row, event)
+        row = found.first()
+        return None if row is None else _as_kept(row, event)
 
 
 def last_sequence(run_id: str, events: Sequence[NewEvent]) -> int | None:
@@ -156,22 +160,14 @@ def _row(event: NewEvent, position: int, seq: int, run: KnownRun) -> tuple[Any, 
     )
 
 
-def _as_stored(row: Row[Any], event: NewEvent) -> StoredRunEvent:
+def _as_kept(row: Row[Any], event: NewEvent) -> Kept:
     """An event as it was found under its id."""
-    return StoredRunEvent(
-        position=row.position,
-        seq=row.seq,
-        event_id=event.event_id,
-        thread_id=event.thread_id,
-        run_id=event.run_id,
+    found = event._replace(
         category=EventCategory(row.category),
         event_type=row.event_type,
         content=row.content,
         created_at=moment(row.created_at),
         sequence=row.sequence,
-        metadata=row.metadata or {},
+        metadata=row.metadata,
     )
-
-
-def _applied(events: Sequence[StoredRunEvent]) -> Outcome:
-    return Outcome(Verdict.APPLIED, events, events[-1].position if events else 0)
+    return row.position, row.seq, found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
@@ -9,8 +10,16 @@ from sqlalchemy.exc import DBAPIError
 _ROW_FAULTS = frozenset(
     {"SQLITE_CONSTRAINT", "SQLITE_MISMATCH", "SQLITE_TOOBIG", "SQLITE_RANGE", "SQLITE_ERROR"}
 )
-_DEFECTS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
-"""What Python raises for values that it cannot make text or numbers of."""
+_DEFECTS = (
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    sqlite3.ProgrammingError,
+    sqlite3.InterfaceError,
+)
+"""What Python and its driver raise for values that they cannot make text or numbers of."""
 _CORRUPT = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
 _READ_ONLY = frozenset({"SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH"})
 
@@ -37,10 +46,10 @@ def code(error: BaseException) -> str:
 
 def lies_in_the_values(error: BaseException) -> bool:
     """Whether the error comes from what was written, and will come each time."""
-    if isinstance(error, DBAPIError):
-        found = code(error)
-        if found.startswith("SQLITE_"):
-            return "_".join(found.split("_")[:2]) in _ROW_FAULTS
+    found = code(error)
+    if found.startswith("SQLITE_"):
+        return "_".join(found.split("_")[:2]) in _ROW_FAULTS
+    if found:
         return found[:2] in ("22", "23", "54")
     return isinstance(error, _DEFECTS)
 

@@ -53,7 +53,8 @@ class Reader:
         if self.dialect.name != "sqlite":
 
             async def run(connection: AsyncConnection) -> list[Any]:
-                return query.rows(await connection.run_sync(lambda c: query.run(c, **values).all()))
+                answer = await connection.run_sync(lambda c: query.run(c, **values))
+                return query.rows(answer.rows)
 
             return await self._answer(run)
 

@@ -116,7 +116,7 @@ class RecordWriter:
 
         """
         statements = self._statements
-        run = statements.find_run.run(connection, run_id=run_id).one_or_none()
+        run = statements.find_run.run(connection, run_id=run_id).first()
         if run is None:
             return 0
         thread = self._roster.thread(connection, run.thread_id)

@@ -40,7 +40,7 @@ class Roster:
         known = self.known.threads.get(thread_id)
         if known is not None:
             return known
-        row = self._statements.find_thread.run(connection, thread_id=thread_id).one_or_none()
+        row = self._statements.find_thread.run(connection, thread_id=thread_id).first()
         if row is None:
             return None
         seq = max(row.seq_floor, row.latest or 0)
@@ -66,7 +66,7 @@ class Roster:
 
     def load_run(self, connection: Connection, run_id: str) -> KnownRun | None:
         """A run as it is stored."""
-        row = self._statements.find_run.run(connection, run_id=run_id).one_or_none()
+        row = self._statements.find_run.run(connection, run_id=run_id).first()
         if row is None:
             return None
         run = KnownRun(
@@ -99,7 +99,7 @@ class Roster:
         thread = self.thread(connection, thread_id)
         number: int = self._statements.add_stub.run(
             connection, run_id=run_id, **thread.place_of_next_run(0)
-        ).scalar_one()
+        ).scalar()
         first = thread.seq + 1
         run = KnownRun(number, thread_id, thread, first, last_sequence=0, live=False)
         return self.known.note_run(run_id, run)

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from .prepared import Prepared
+from .prepared import Prepared, driver
 from .schema import checkpoints, cursors, events, runs, slots, state, threads
 
 _COLUMNS = tuple(column.name for column in events.columns)
@@ -267,7 +267,7 @@ def _multi_row_events(connection: Connection, rows: Sequence[tuple[Any, ...]]) -
     """
     for start in range(0, len(rows), _LARGEST):
         chunk = rows[start : start + _LARGEST]
-        connection.exec_driver_sql(_multi_row_sql(len(chunk)), tuple(chain.from_iterable(chunk)))
+        driver(connection).execute(_multi_row_sql(len(chunk)), tuple(chain.from_iterable(chunk)))
 
 
 @cache

@@ -182,23 +182,6 @@ def event_id(key: str, run_id: str) -> str:
     return run_id + key[1:] if key[0] == "~" else key[1:]
 
 
-def stored(event: NewEvent, position: int, seq: int) -> StoredRunEvent:
-    """The event as readers see it."""
-    return StoredRunEvent(
-        position=position,
-        seq=seq,
-        event_id=event.event_id,
-        thread_id=event.thread_id,
-        run_id=event.run_id,
-        category=event.category,
-        event_type=event.event_type,
-        content=event.content,
-        created_at=event.created_at,
-        sequence=event.sequence,
-        metadata=event.metadata or {},
-    )
-
-
 def event_of(row: Row[Any]) -> StoredRunEvent:
     """The event that a row of `run_events` holds, with its thread's and run's ids."""
     metadata: Mapping[str, JSON] | None = row.metadata

@@ -135,12 +135,10 @@ class Writer:
         """Nobody else gives positions: the next is behind the last. Returns the epoch."""
         if self._epoch >= 0:
             self._events.begin(self._events.position)
-            known: int = self.statements.read_epoch.run(connection).scalar_one()
-            return known
+            return int(self.statements.read_epoch.run(connection).one().epoch)
         now = self.statements.read_state.run(connection).one()
         self._events.begin(max(now.position, now.latest or 0))
-        epoch: int = now.epoch
-        return epoch
+        return int(now.epoch)
 
     def owns(self, fence: Fence) -> bool:
         """Whether the fence's epoch is its slot's; after `reserve`."""
@@ -152,7 +150,9 @@ class Writer:
         fence, insert, change, events, erase_thread, erase_run = entry
         if not self.owns(fence):
             return _FENCED
-        if sum(part is not None for part in (insert, change, erase_thread, erase_run)) > 1:
+        if insert is None and change is None and erase_thread is None and erase_run is None:
+            return self._events.add(connection, events) if events else APPLIED
+        if (insert, change, erase_thread, erase_run).count(None) < 3:
             return Outcome(Verdict.FAILED, error=_OVERFULL)
         if insert is not None:
             return self._insert(connection, insert, events)
