@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import sys
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,11 @@ import structlog
 from ..actors.agents import Agent
 from ..actors.context import RunContext
 from ..actors.runtime import Runtime
+from ..domain.errors import CallboardError
 from ..domain.policies import RestartPolicy
 from ..domain.views import RunSnapshot
 from ..observers import MetricsObserver
+from . import demo_durable
 from .show import Show
 
 if TYPE_CHECKING:
@@ -29,17 +32,39 @@ _GRACE = 0.5
 def add_command(commands: Any) -> None:
     """Describe the command."""
     parser = commands.add_parser("demo", help="show what callboard does, with real graphs")
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="another play, kept there: kill it, start it again, and it goes on where it was",
+    )
+    parser.add_argument(
+        "--pace", type=float, default=0.4, help="seconds of a step, with --store (%(default)s)"
+    )
     parser.set_defaults(execute=execute)
 
 
-def execute(_: argparse.Namespace) -> int:
-    """Play the scenes. Returns 0 if everything came out as claimed, 2 without LangGraph."""
-    if find_spec("langgraph") is None:
-        print("The demo runs LangGraph graphs: pip install 'callboard[langgraph]'")
-        return 2
+def execute(options: argparse.Namespace) -> int:
+    """Play the scenes.
+
+    Returns 0 if everything came out as claimed, 1 if not, 2 if it cannot be played, 130 if it
+    was told to stop.
+    """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     show = Show()
-    asyncio.run(_play(show))
+    try:
+        if options.store is not None:
+            asyncio.run(demo_durable.play(show, options.store, options.pace))
+        elif find_spec("langgraph") is None:
+            print("The demo runs LangGraph graphs: pip install 'callboard[langgraph]'")
+            return 2
+        else:
+            asyncio.run(_play(show))
+    except CallboardError as error:
+        print(f"callboard demo: {error}", file=sys.stderr)
+        return 2
+    except asyncio.CancelledError:
+        print("\ndemo: stopped; its runs were aborted, and their ends are stored")
+        return 130
     good = show.checks - len(show.failed)
     print(f"\ndemo: {good} of {show.checks} claims held")
     return 1 if show.failed else 0
