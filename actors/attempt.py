@@ -67,7 +67,7 @@ class Attempt:
             actor,
             book.writer,
             book.abort,
-            Checkpoint(wiring.store.checkpoints, request, ledger.fence, self.gate),
+            Checkpoint(wiring, request, ledger.fence, self.gate, actor, book.writer),
             self.gate,
         )
         self._executor = executor

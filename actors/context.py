@@ -11,12 +11,13 @@ from ..domain.errors import AttemptFenced, InvalidValue
 from ..domain.fence import Fence
 from ..domain.payload import JSON, plain
 from ..kernel import LoopRef
-from ..observers import FrameWriter, Sync
+from ..observers import FrameWriter, Sync, Write
+from ..store.entries import DropState, Entry, SaveState
 from .abort import AbortSignal
-from .messages import Record
+from .messages import Describe, Record
 
 if TYPE_CHECKING:
-    from ..store.ports import CheckpointStore
+    from .wiring import Wiring
 
 Caller = Literal["lead_agent", "subagent", "middleware"]
 CALLERS = ("lead_agent", "subagent", "middleware")
@@ -40,37 +41,55 @@ class Checkpoint:
     last one saved.
     """
 
-    __slots__ = ("_fence", "_gate", "_request", "_store")
+    __slots__ = ("_actor", "_fence", "_gate", "_request", "_wiring", "_writer")
 
     def __init__(
-        self, store: CheckpointStore, request: CreateRunCommand, fence: Fence, gate: AttemptGate
+        self,
+        wiring: Wiring,
+        request: CreateRunCommand,
+        fence: Fence,
+        gate: AttemptGate,
+        actor: LoopRef[Any],
+        writer: FrameWriter,
     ) -> None:
-        self._store = store
+        self._wiring = wiring
         self._request = request
         self._fence = fence
         self._gate = gate
+        self._actor = actor
+        self._writer = writer
 
     async def load(self) -> JSON:
         """The thread's state as last saved; `None` if never."""
-        return await self._store.load(self._request.thread_id)
+        return await self._wiring.store.checkpoints.load(self._request.thread_id)
 
     async def save(self, state: JSON) -> None:
         """Make `state` the thread's state.
 
+        When it is stored, so are the messages that the agent recorded before, and the
+        frames it published, if the run is resumable: a state never knows of something that
+        is lost.
+
         Raises:
             UnserialisablePayload: it is not JSON.
             AttemptFenced: the attempt is over.
+            Fenced: this runtime no longer owns the thread.
 
         """
         copied = plain(state, "state")
         if self._gate.closed:
             raise AttemptFenced(self._request.run_id)
-        request = self._request
-        await self._store.save(request.thread_id, request.run_id, copied, self._fence)
+        if self._request.resumable:
+            await self._writer.stream.request(Sync(self._request.run_id))
+        await self._actor.request(Describe())  # what it recorded is on its way now
+        await self._write(SaveState(self._request.thread_id, self._request.run_id, copied))
 
     async def forget(self) -> None:
         """Drop what this run saved; for executors."""
-        await self._store.drop(self._request.thread_id, self._request.run_id, self._fence)
+        await self._write(DropState(self._request.thread_id, self._request.run_id))
+
+    async def _write(self, checkpoint: SaveState | DropState) -> None:
+        await self._wiring.journal.request(Write(Entry(self._fence, checkpoint=checkpoint)))
 
 
 class RunContext:

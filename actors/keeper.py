@@ -88,7 +88,7 @@ class KeeperActor(LoopActor):
     def _report(self, trouble: str | None) -> None:
         if trouble is not None or self._in_trouble:
             self._in_trouble = trouble is not None
-            self._supervisor.send(StoreTrouble(trouble))
+            self._supervisor.send(StoreTrouble(trouble, "keeper"))
 
     async def _renew(self) -> None:
         asked = self.kernel.now()

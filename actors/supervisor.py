@@ -107,7 +107,8 @@ class SupervisorActor(LoopActor):
         self._observer_crashes: dict[str, CrashWindow] = {}
         self.ghosts: set[asyncio.Task[Any]] = set()
         """Fenced agents whose code still executes."""
-        self.store_trouble: str | None = None
+        self._store_troubles: dict[str, str] = {}
+        """What is the matter with the store, by who noticed."""
 
     def wire(self, wiring: Wiring) -> None:
         """Say whom to talk to, before the first message."""
@@ -283,12 +284,16 @@ class SupervisorActor(LoopActor):
 
     @handles(StoreTrouble)
     def _store_trouble(self, message: StoreTrouble) -> None:
-        recovered = self.store_trouble is not None and message.error is None
-        self.store_trouble = message.error
         if message.error is not None:
+            self._store_troubles[message.noticed_by] = message.error
             self._publish(SupervisionEventType.STORE_FAILED, error=message.error)
-        elif recovered:
+        elif self._store_troubles.pop(message.noticed_by, None) and not self._store_troubles:
             self._publish(SupervisionEventType.STORE_RECOVERED)
+
+    @property
+    def store_trouble(self) -> str | None:
+        """What is the matter with the store, or `None`."""
+        return next(iter(self._store_troubles.values()), None)
 
     # Observers.
 

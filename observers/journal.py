@@ -17,7 +17,7 @@ import pykka
 import structlog
 
 from ..domain.enums import EventCategory
-from ..domain.errors import RuntimeBusy
+from ..domain.errors import Fenced, RuntimeBusy
 from ..domain.store_errors import OutcomeUnknown, StoreUnavailable
 from ..kernel import LoopActor, LoopFuture, LoopRef, handles
 from ..store.entries import Outcome, Verdict
@@ -47,6 +47,8 @@ JITTER = 0.2
 """Part of a wait that chance may add or take away."""
 LARGEST_GROUP = 1024
 """Events that are committed together, unless one entry has more."""
+PROBE = "callboard journal"
+"""The name of the cursor that is written to see whether the store works again."""
 PATIENCE = 10.0
 """Seconds without an answer from the store after which it counts as failing."""
 
@@ -63,6 +65,8 @@ class _Asker:
         """Answer."""
         if isinstance(message, NotCommitted):
             self._reply.set_exception(message.error)
+        elif message.outcome.verdict is Verdict.FENCED:
+            self._reply.set_exception(Fenced("This runtime no longer owns what it wrote to."))
         elif message.outcome.verdict is Verdict.FAILED:
             error = StoreUnavailable("an entry", str(message.outcome.error))
             self._reply.set_exception(error)
@@ -72,6 +76,10 @@ class _Asker:
 
 class _Retry(NamedTuple):
     """Try the kept entries again."""
+
+
+class _Probe(NamedTuple):
+    """See whether the store works again."""
 
 
 class _Commit(NamedTuple):
@@ -140,7 +148,7 @@ class JournalActor(LoopActor):
     def _in_trouble(self, fault: str | None) -> None:
         if fault is not None or self._trouble is not None:
             self._trouble = fault
-            self._supervisor.send(StoreTrouble(fault))
+            self._supervisor.send(StoreTrouble(fault, "journal"))
 
     @handles(Append)
     def _append(self, message: Append) -> None:
@@ -174,6 +182,20 @@ class JournalActor(LoopActor):
     def _retry(self, _: _Retry) -> None:
         self._committing = False
         self._commit()
+
+    @handles(_Probe, system=True)
+    def _probe(self, _: _Probe) -> None:
+        """Nothing is left to try again with: write something that changes nothing."""
+        if self._committing or self._trouble is None:
+            return
+        self._committing = True
+        ref, log, head = self.actor_ref, self._store.events, self._head
+
+        def done(task: asyncio.Task[None]) -> None:
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            ref.send(_GroupDone([], None if error else [], error))
+
+        self.kernel.run(log.save_cursor(PROBE, head), done, "callboard journal probe")
 
     def on_turn_end(self) -> None:
         """Commit what this turn brought.
@@ -293,14 +315,15 @@ class JournalActor(LoopActor):
             error = StoreUnavailable("a group of entries", repr(error))
         self._failures += 1
         self._in_trouble(str(error))
-        if isinstance(error, OutcomeUnknown):
+        if isinstance(error, OutcomeUnknown) and group:
             self._in_doubt = group
         else:
             self._keep(group, error)
         if self._pending or self._in_doubt:
             self.kernel.after(self._delay(), self.actor_ref, _Retry())
         else:
-            self._committing = False  # the next insert finds out
+            self._committing = False
+            self.kernel.after(self._delay(), self.actor_ref, _Probe())
 
     def _keep(self, group: list[Append], error: StoreUnavailable) -> None:
         kept = [append for append in group if append.entry.insert is None]

@@ -104,9 +104,16 @@ class Behind(NamedTuple):
 
 
 class StoreTrouble(NamedTuple):
-    """For the supervisor: the store failed, or with `error=None` works again."""
+    """For the supervisor: the store failed, or with `error=None` works again.
+
+    Args:
+        error: what is the matter.
+        noticed_by: who noticed; the store works again when all of them say so.
+
+    """
 
     error: str | None
+    noticed_by: str
 
 
 class OwnershipLost(NamedTuple):

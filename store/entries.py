@@ -57,11 +57,26 @@ class RunChange(NamedTuple):
     completion: RunCompletion | None = None
 
 
+class SaveState(NamedTuple):
+    """Make `state` the thread's state, as written by `run_id`."""
+
+    thread_id: str
+    run_id: str
+    state: JSON
+
+
+class DropState(NamedTuple):
+    """Forget what `run_id` saved: the state before it is the thread's again."""
+
+    thread_id: str
+    run_id: str
+
+
 class Entry(NamedTuple):
     """What is written together or not at all.
 
-    At most one of `insert`, `change`, `erase_thread` and `erase_run`, and the events that
-    tell it, all of one thread. Anything else cannot be stored.
+    At most one of `insert`, `change`, `erase_thread`, `erase_run` and `checkpoint`, and the
+    events that tell it, all of one thread. Anything else cannot be stored.
     """
 
     fence: Fence
@@ -72,6 +87,8 @@ class Entry(NamedTuple):
     """Delete everything recorded on this thread."""
     erase_run: str | None = None
     """Delete this run's record and its events."""
+    checkpoint: SaveState | DropState | None = None
+    """The state of a plain agent; with events, or by itself."""
 
 
 class Verdict(StrEnum):

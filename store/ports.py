@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from ..domain.enums import EventCategory, RunStatus
-from ..domain.fence import Fence
 from ..domain.identifiers import Slot
 from ..domain.payload import JSON
 from ..domain.views import RunSnapshot, RunUsage, StoredRunEvent, ThreadTokens
@@ -237,23 +236,10 @@ class EventLog(Protocol):
 
 @runtime_checkable
 class CheckpointStore(Protocol):
-    """A thread's state as plain agents save it: what a rollback takes back."""
-
-    async def save(self, thread_id: str, run_id: str, state: JSON, fence: Fence) -> None:
-        """Make `state` the thread's state, as written by `run_id`.
-
-        Raises:
-            Fenced: the epoch is not the slot's.
-
-        """
-        ...
+    """A thread's state as plain agents save it. It is written by `Store.commit`, like all else."""
 
     async def load(self, thread_id: str) -> JSON:
         """The thread's state, or `None`."""
-        ...
-
-    async def drop(self, thread_id: str, run_id: str, fence: Fence) -> None:
-        """Forget what `run_id` saved: the state before it is the thread's again."""
         ...
 
 

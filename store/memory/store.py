@@ -35,7 +35,7 @@ class MemoryStore:
         self._event_table = EventTable()
         self._runs = MemoryRunStore(self._run_table, self._event_table)
         self._events = MemoryEventLog(self._event_table, self._run_table)
-        self._checkpoints = MemoryCheckpointStore(self._epochs)
+        self._checkpoints = MemoryCheckpointStore()
 
     @property
     def runs(self) -> MemoryRunStore:
@@ -89,23 +89,24 @@ class MemoryStore:
         return [self._write(entry) for entry in group]
 
     def _write(self, entry: Entry) -> Outcome:
-        (slot, epoch), insert, change, events, erase_thread, erase_run = entry
+        (slot, epoch), insert, change, events, erase_thread, erase_run, checkpoint = entry
         if self._epochs.get(slot) != epoch:
             return _FENCED
         fault = self._event_table.fault(events) if events else None
         if fault is not None:
             return Outcome(Verdict.FAILED, error=fault)
-        if erase_thread is not None or erase_run is not None:
-            if sum(part is not None for part in entry[1:3] + entry[4:]) > 1:
-                return _OVERFULL
-            self._erase(erase_thread, erase_run)
-        elif insert is not None:
-            if change is not None:
-                return _OVERFULL
+        if (insert, change, erase_thread, erase_run, checkpoint).count(None) < 4:
+            return _OVERFULL
+        if insert is not None:
             if not self._run_table.insert(insert):
                 return _DUPLICATE
-        elif change is not None and not self._run_table.change(change):
-            return self._refused(events)
+        elif change is not None:
+            if not self._run_table.change(change):
+                return self._refused(events)
+        elif checkpoint is not None:
+            self._checkpoints.write(checkpoint)
+        else:
+            self._erase(erase_thread, erase_run)
         return applied(self._event_table.append(events)) if events else APPLIED
 
     def _refused(self, events: tuple[NewEvent, ...]) -> Outcome:

@@ -93,7 +93,7 @@ class SqlStore:
         self._writer = writer_ = Writer(Statements(reader.dialect), alone=alone)
         self._runs = SqlRunStore(reader, writer_, self.write)
         self._events = SqlEventLog(reader, writer_, self.write)
-        self._checkpoints = SqlCheckpointStore(reader, writer_, self.write)
+        self._checkpoints = SqlCheckpointStore(reader)
         self._retention = Retention(reader, writer_, self.write, self._claims)
         self._progress: _Progress | None = None
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from ...domain.fence import Fence
 from ...domain.views import RunSnapshot, StoredRunEvent
 from ..entries import APPLIED, Entry, NewEvent, Outcome, RunChange, Verdict
+from .checkpoints import CheckpointWriter
 from .event_writer import EventWriter, last_sequence
 from .record_writer import RecordWriter
 from .roster import Roster
@@ -55,6 +56,7 @@ class Writer:
         self.roster = Roster(statements)
         self.records = RecordWriter(statements, self.roster)
         self._events = EventWriter(statements, self.roster)
+        self._checkpoints = CheckpointWriter(statements, self.roster)
         self._alone = alone
         self._epochs: dict[int, int] = {}
         self._epoch = -1
@@ -147,18 +149,19 @@ class Writer:
     # One entry.
 
     def _write(self, connection: Connection, entry: Entry) -> Outcome:
-        fence, insert, change, events, erase_thread, erase_run = entry
+        fence, insert, change, events, erase_thread, erase_run, checkpoint = entry
         if not self.owns(fence):
             return _FENCED
-        if insert is None and change is None and erase_thread is None and erase_run is None:
-            return self._events.add(connection, events) if events else APPLIED
-        if (insert, change, erase_thread, erase_run).count(None) < 3:
+        wanted = 5 - (insert, change, erase_thread, erase_run, checkpoint).count(None)
+        if wanted > 1:
             return Outcome(Verdict.FAILED, error=_OVERFULL)
         if insert is not None:
             return self._insert(connection, insert, events)
         if change is not None:
             return self._change(connection, change, events)
-        if erase_thread is not None or erase_run is not None:
+        if checkpoint is not None:
+            self._checkpoints.write(connection, checkpoint)
+        elif wanted:
             self._events.flush(connection)
         if erase_thread is not None:
             self.records.erase_thread(connection, erase_thread)

@@ -22,7 +22,7 @@ from callboard.domain import (
 from callboard.store.entries import Entry, Verdict
 from callboard.store.sql import SqlStore
 from tests.durable.house import AGENTS
-from tests.store.contract import commit, event
+from tests.store.contract import commit, event, save
 
 PROGRAM = Path(__file__).parent / "owner.py"
 LOW, HIGH = range(128), range(128, 256)
@@ -161,7 +161,7 @@ def test_a_zombie_cannot_write_a_row(url):
         fence = Fence(slot_of("t"), old)
         (outcome,) = await commit(zombie, Entry(fence, events=(event(1),)))
         with pytest.raises(Fenced):
-            await zombie.checkpoints.save("t", "r", 1, fence)
+            await save(zombie, "t", "r", 1, fence)
 
         assert (outcome.verdict, new > old) == (Verdict.FENCED, True)
         assert await heir.events.read() == []

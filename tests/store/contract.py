@@ -13,11 +13,13 @@ from callboard.domain import (
     CreateRunCommand,
     EventCategory,
     Fence,
+    Fenced,
     RunSnapshot,
     RunStatus,
     slot_of,
 )
-from callboard.store import Entry, MemoryStore, NewEvent, RunChange
+from callboard.store import Entry, MemoryStore, NewEvent, RunChange, Verdict
+from callboard.store.entries import DropState, SaveState
 from callboard.store.sql import SqlStore
 from callboard.store.sql.schema import metadata
 
@@ -155,6 +157,23 @@ async def commit(store, *entries):
     """Commit one group."""
     answer = store.commit(entries)
     return answer if isinstance(answer, list) else await answer
+
+
+async def save(store, thread_id, run_id, state, fence):
+    """Save a state of a plain agent. Raises `Fenced`."""
+    await _checkpoint(store, fence, SaveState(thread_id, run_id, state))
+
+
+async def drop(store, thread_id, run_id, fence):
+    """Drop one. Raises `Fenced`."""
+    await _checkpoint(store, fence, DropState(thread_id, run_id))
+
+
+async def _checkpoint(store, fence, checkpoint):
+    (outcome,) = await commit(store, Entry(fence, checkpoint=checkpoint))
+    if outcome.verdict is Verdict.FENCED:
+        raise Fenced
+    assert outcome.verdict is Verdict.APPLIED, outcome.error
 
 
 async def put(store, *runs):

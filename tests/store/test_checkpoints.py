@@ -3,7 +3,7 @@
 import pytest
 
 from callboard.domain import Fenced
-from tests.store.contract import contract, own
+from tests.store.contract import contract, drop, own, save
 
 
 @contract
@@ -15,7 +15,7 @@ async def test_a_thread_that_saved_nothing_has_no_state(store):
 async def test_the_state_is_what_was_saved_last(store):
     fence = (await own(store))()
     for step in range(3):
-        await store.checkpoints.save("t", "r", {"step": step}, fence)
+        await save(store, "t", "r", {"step": step}, fence)
 
     assert await store.checkpoints.load("t") == {"step": 2}
     assert await store.checkpoints.load("t2") is None
@@ -24,11 +24,11 @@ async def test_the_state_is_what_was_saved_last(store):
 @contract
 async def test_dropping_a_runs_state_brings_back_the_one_before_it(store):
     fence = (await own(store))()
-    await store.checkpoints.save("t", "r1", "before", fence)
-    await store.checkpoints.save("t", "r2", "during", fence)
-    await store.checkpoints.save("t", "r2", "later", fence)
+    await save(store, "t", "r1", "before", fence)
+    await save(store, "t", "r2", "during", fence)
+    await save(store, "t", "r2", "later", fence)
 
-    await store.checkpoints.drop("t", "r2", fence)
+    await drop(store, "t", "r2", fence)
 
     assert await store.checkpoints.load("t") == "before"
 
@@ -36,10 +36,10 @@ async def test_dropping_a_runs_state_brings_back_the_one_before_it(store):
 @contract
 async def test_dropping_the_first_state_leaves_none(store):
     fence = (await own(store))()
-    await store.checkpoints.save("t", "r", "during", fence)
+    await save(store, "t", "r", "during", fence)
 
-    await store.checkpoints.drop("t", "r", fence)
-    await store.checkpoints.drop("t", "r", fence)
+    await drop(store, "t", "r", fence)
+    await drop(store, "t", "r", fence)
 
     assert await store.checkpoints.load("t") is None
 
@@ -47,10 +47,10 @@ async def test_dropping_the_first_state_leaves_none(store):
 @contract
 async def test_dropping_for_a_run_that_saved_nothing_changes_nothing(store):
     fence = (await own(store))()
-    await store.checkpoints.save("t", "r1", "kept", fence)
+    await save(store, "t", "r1", "kept", fence)
 
-    await store.checkpoints.drop("t", "r2", fence)
-    await store.checkpoints.drop("t2", "r1", fence)
+    await drop(store, "t", "r2", fence)
+    await drop(store, "t2", "r1", fence)
 
     assert await store.checkpoints.load("t") == "kept"
 
@@ -59,12 +59,12 @@ async def test_dropping_for_a_run_that_saved_nothing_changes_nothing(store):
 async def test_one_run_after_another_can_be_taken_back(store):
     fence = (await own(store))()
     for number in range(5):
-        await store.checkpoints.save("t", f"r{number}", number, fence)
+        await save(store, "t", f"r{number}", number, fence)
         if number % 2:
-            await store.checkpoints.drop("t", f"r{number}", fence)
+            await drop(store, "t", f"r{number}", fence)
 
     assert await store.checkpoints.load("t") == 4
-    await store.checkpoints.drop("t", "r4", fence)
+    await drop(store, "t", "r4", fence)
     assert await store.checkpoints.load("t") == 2
 
 
@@ -72,7 +72,7 @@ async def test_one_run_after_another_can_be_taken_back(store):
 async def test_a_saved_state_changes_only_by_saving(store):
     fence = (await own(store))()
     state = {"list": [1]}
-    await store.checkpoints.save("t", "r", state, fence)
+    await save(store, "t", "r", state, fence)
     state["list"].append(2)
     (await store.checkpoints.load("t"))["list"].append(3)
 
@@ -82,12 +82,12 @@ async def test_a_saved_state_changes_only_by_saving(store):
 @contract
 async def test_who_lost_the_slot_neither_saves_nor_drops(store):
     former = (await own(store))()
-    await store.checkpoints.save("t", "r", "kept", former)
+    await save(store, "t", "r", "kept", former)
     await own(store)
 
     with pytest.raises(Fenced):
-        await store.checkpoints.save("t", "r", "late", former)
+        await save(store, "t", "r", "late", former)
     with pytest.raises(Fenced):
-        await store.checkpoints.drop("t", "r", former)
+        await drop(store, "t", "r", former)
 
     assert await store.checkpoints.load("t") == "kept"

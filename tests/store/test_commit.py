@@ -21,6 +21,7 @@ from tests.store.contract import (
     numbers,
     own,
     run,
+    save,
 )
 
 
@@ -253,7 +254,7 @@ async def test_an_erased_thread_leaves_no_trace_and_its_neighbours_stay(store):
         inserted(fence(), run(key="k"), event(1), message(1)),
         inserted(fence("t2"), run("r2", "t2"), event(1, "r2", "t2")),
     )
-    await store.checkpoints.save("t", "r", {"a": 1}, fence())
+    await save(store, "t", "r", {"a": 1}, fence())
 
     assert verdicts(await commit(store, Entry(fence(), erase_thread="t"))) == ["applied"]
 

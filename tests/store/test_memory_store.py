@@ -23,6 +23,7 @@ from tests.store.contract import (
     move,
     own,
     run,
+    save,
 )
 
 
@@ -78,7 +79,7 @@ def test_deleting_every_run_leaves_no_index_with_anything_in_it(store, fence):
 def test_erasing_a_thread_leaves_no_index_with_anything_in_it(store, fence):
     empty = contents(store._run_table), contents(store._event_table)
     store.commit([inserted(fence, run(key="k"), event(), message(), frame())])
-    asyncio.run(store.checkpoints.save("t", "r", {"a": 1}, fence))
+    asyncio.run(save(store, "t", "r", {"a": 1}, fence))
 
     store.commit([Entry(fence, erase_thread="t")])
 
