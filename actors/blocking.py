@@ -181,6 +181,7 @@ class BlockingRuntime:
     list_events = _blocking(Runtime.list_events)
     aggregate_tokens = _blocking(Runtime.aggregate_tokens)
     thread_status = _blocking(Runtime.thread_status)
+    prune = _blocking(Runtime.prune)
     drain = _blocking(Runtime.drain)
 
     def stream(self, run_id: str, *args: Any, **kwargs: Any) -> Iterator[Frame]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
@@ -13,7 +14,8 @@ from ..domain.identifiers import SLOTS
 from ..domain.policies import RestartPolicy
 from ..observers import ObserverBinding, ensure_observer
 from ..store import MemoryStore
-from ..store.ports import Store
+from ..store.entries import Pruned
+from ..store.ports import Prunable, Store
 from .agents import Agents
 from .control import SupervisorControl
 from .directory import Directory, LocalDirectory
@@ -220,6 +222,32 @@ class Lifecycle(Reads):
             await house.drain(seconds)
         finally:
             await house.close()
+
+    async def prune(
+        self, *, older_than: float | None = None, keep_per_thread: int | None = None
+    ) -> Pruned:
+        """Delete ended runs, with their records and events, while others go on.
+
+        Args:
+            older_than: those that ended so many seconds ago.
+            keep_per_thread: all but the last so many of each thread.
+
+        Returns:
+            what was deleted.
+
+        Raises:
+            InvalidValue: neither is given, a number cannot be used, or the store keeps
+                everything as long as it lives.
+
+        """
+        store = self._open_house().wiring.store
+        if not isinstance(store, Prunable):
+            raise InvalidValue("store", store, "give the runtime a store that can be pruned")
+        before = None
+        if older_than is not None:
+            age = timedelta(seconds=check_seconds(older_than, "older_than"))
+            before = self._open_house().kernel.clock.now() - age
+        return await store.prune(before=before, keep=keep_per_thread)
 
     def _open_house(self) -> House:
         house, state = self._house, self.state

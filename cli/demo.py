@@ -8,6 +8,7 @@ import logging
 import sys
 from importlib.util import find_spec
 from itertools import pairwise
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -72,11 +73,13 @@ def execute(options: argparse.Namespace) -> int:
 
 async def _play(show: Show) -> None:
     metrics = MetricsObserver()
-    async with Runtime(_agents(), abort_grace=_GRACE) as runtime:
-        runtime.observe(metrics, name="metrics")
-        for scene in SCENES:
-            await scene(runtime, show)
-        await _summary(runtime, show, metrics)
+    with TemporaryDirectory(prefix="callboard-demo-") as folder:
+        store = f"sqlite+aiosqlite:///{folder}/demo.db"
+        async with Runtime(_agents(), store, abort_grace=_GRACE) as runtime:
+            runtime.observe(metrics, name="metrics")
+            for scene in SCENES:
+                await scene(runtime, show)
+            await _summary(runtime, show, metrics)
 
 
 def _agents() -> dict[str, Any]:

@@ -141,3 +141,14 @@ class ThreadRecord:
     """Pending and running runs, in the order they were accepted."""
     last: RunSnapshot | None
     """The run that ended last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was deleted."""
+
+    runs: int = 0
+    events: int = 0
+
+    def __add__(self, other: Pruned) -> Pruned:
+        return Pruned(self.runs + other.runs, self.events + other.events)

@@ -14,7 +14,16 @@ from ..domain.enums import EventCategory, RunStatus
 from ..domain.identifiers import Slot
 from ..domain.payload import JSON
 from ..domain.views import RunSnapshot, RunUsage, StoredRunEvent, ThreadTokens
-from .entries import Entry, NewEvent, Outcome, RunChange, RunCompletion, ThreadRecord, Unfinished
+from .entries import (
+    Entry,
+    NewEvent,
+    Outcome,
+    Pruned,
+    RunChange,
+    RunCompletion,
+    ThreadRecord,
+    Unfinished,
+)
 
 
 @runtime_checkable
@@ -322,4 +331,21 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Release everything. Calling it twice is harmless."""
+        ...
+
+
+@runtime_checkable
+class Prunable(Protocol):
+    """A store that deletes what is old when it is told to."""
+
+    async def prune(self, *, before: datetime | None = None, keep: int | None = None) -> Pruned:
+        """Delete ended runs: those that ended before a moment, or are not the last `keep`.
+
+        Returns:
+            what was deleted.
+
+        Raises:
+            InvalidValue: neither is given, or an argument cannot be used.
+
+        """
         ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, Select, delete, select, tuple_
 from ...domain.enums import TERMINAL
 from ...domain.errors import InvalidValue
 from ...domain.identifiers import slot_of
+from ..entries import Pruned
 from .ownership import Claims
 from .reading import Reader
 from .schema import events, runs, threads
@@ -29,17 +29,6 @@ _PAGE = 2000
 _FREED_PAGES = 200
 """Pages of a file that one transaction gives back."""
 _WHAT = "a deletion"
-
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """What was deleted."""
-
-    runs: int = 0
-    events: int = 0
-
-    def __add__(self, other: Pruned) -> Pruned:
-        return Pruned(self.runs + other.runs, self.events + other.events)
 
 
 class _Ended(NamedTuple):

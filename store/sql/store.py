@@ -15,14 +15,14 @@ from ...domain.commands import check_seconds
 from ...domain.errors import CallboardError, InvalidValue
 from ...domain.identifiers import Slot
 from ...domain.store_errors import OutcomeUnknown, StoreOwned, StoreUnavailable
-from ..entries import Entry, Outcome, Verdict
+from ..entries import Entry, Outcome, Pruned, Verdict
 from .checkpoints import SqlCheckpointStore
 from .events import SqlEventLog
 from .faults import InDoubt, described, lies_in_the_values
 from .place import Place
 from .postgres import LEASE, PostgresDatabase
 from .reading import Reader
-from .retention import Pruned, Retention
+from .retention import Retention
 from .roster import Unstorable
 from .runs import SqlRunStore
 from .sqlite import Durability, SqliteDatabase
