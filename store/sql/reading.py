@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ...domain.store_errors import StoreUnavailable
 from .faults import described
+from .opening import Opening
 from .prepared import Query
 
 T = TypeVar("T")
@@ -25,15 +26,16 @@ class Reader:
 
     Args:
         engine: has the connections.
+        opening: tells whether the store is open.
 
     """
 
-    __slots__ = ("_engine", "dialect", "opened")
+    __slots__ = ("_engine", "_opening", "dialect")
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, opening: Opening) -> None:
         self._engine = engine
+        self._opening = opening
         self.dialect: Dialect = engine.dialect
-        self.opened = False
 
     async def rows(self, statement: Select[Any]) -> Sequence[Row[Any]]:
         """All rows.
@@ -72,8 +74,7 @@ class Reader:
         return rows[0] if rows else None
 
     async def _answer(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        if not self.opened:
-            raise StoreUnavailable("a query", "the store is not open")
+        self._opening.check("a query")
         wait = _FIRST_WAIT
         while True:
             try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Literal
+from os import register_at_fork
+from pathlib import Path
+from typing import Any, Literal
 
 import structlog
 from sqlalchemy import Connection, NullPool, create_engine, event, literal
@@ -19,9 +21,6 @@ from .ownership import Claims
 from .place import Place
 from .statements import log_end
 from .versions import prepare
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _log = structlog.get_logger("callboard.store")
 
@@ -62,6 +61,7 @@ class SqliteDatabase:
         self.durability = durability
         self.lane: Lane
         self._writer = writer
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._owner_file = OwnerFile(self.path)
         self.reader = self._make_reader()
 
@@ -77,7 +77,10 @@ class SqliteDatabase:
             StoreUnusable: see its subclasses.
 
         """
-        self._owner_file.lock()
+        former = _OPEN.get(self.path)
+        if former is not None and former.is_abandoned:
+            await former.close()
+        self._lock()
         try:
             await asyncio.to_thread(self._inspect)
             self.lane = self._make_lane()
@@ -100,6 +103,27 @@ class SqliteDatabase:
         lane: Lane | None = getattr(self, "lane", None)
         if lane is not None:
             await lane.close()
+        self._owner_file.unlock()
+        if _OPEN.get(self.path) is self:
+            del _OPEN[self.path]
+
+    def _lock(self) -> None:
+        if self.path in _INHERITED:
+            raise StoreUnusable(
+                f"'{self.path}'",
+                "it was open when this process was forked, and SQLite's locks do not survive that",
+                "Open it in a process that is started afresh, as multiprocessing's 'spawn' does",
+            )
+        self._owner_file.lock()
+        self._loop, _OPEN[self.path] = asyncio.get_running_loop(), self
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether the event loop that opened it ended before it was closed."""
+        return self._loop is not None and self._loop.is_closed()
+
+    def leave_to_parent(self) -> None:
+        """In a child that was forked: keep the file no longer than the parent does."""
         self._owner_file.unlock()
 
     # Connections.
@@ -231,6 +255,22 @@ class SqliteDatabase:
                 "Let this user write the file and its folder",
             )
         return error
+
+
+_OPEN: dict[Path, SqliteDatabase] = {}
+"""What this process has open: a lock that is in the way may be that of a loop that ended."""
+_INHERITED: set[Path] = set()
+"""What the parent had open when this process was forked."""
+
+
+def _after_fork() -> None:
+    for path, database in _OPEN.items():
+        database.leave_to_parent()
+        _INHERITED.add(path)
+    _OPEN.clear()
+
+
+register_at_fork(after_in_child=_after_fork)
 
 
 def _begin(connection: Connection) -> None:

@@ -19,6 +19,7 @@ from ..entries import Entry, Outcome, Pruned, Verdict
 from .checkpoints import SqlCheckpointStore
 from .events import SqlEventLog
 from .faults import InDoubt, described, lies_in_the_values
+from .opening import Opening
 from .place import Place
 from .postgres import LEASE, PostgresDatabase
 from .reading import Reader
@@ -85,10 +86,10 @@ class SqlStore:
         self._lease = check_seconds(lease, "lease")
         self._lane_kind = writer
         self._owner = int.from_bytes(os.urandom(7), "big")
-        self._open = False
+        self._opening = opening = Opening()
         self._database = database = self._make_database()
         self._claims = database.claims(self._owner)
-        self._reader = reader = Reader(database.reader)
+        self._reader = reader = Reader(database.reader, opening)
         alone = self.place.dialect == "sqlite"
         self._writer = writer_ = Writer(Statements(reader.dialect), alone=alone)
         self._runs = SqlRunStore(reader, writer_, self.write)
@@ -130,7 +131,7 @@ class SqlStore:
             StoreUnavailable: it does not answer.
 
         """
-        if self._open:
+        if self._opening.is_open:
             return
         try:
             await self._patiently(self._database.open)
@@ -139,7 +140,7 @@ class SqlStore:
         except Exception as error:
             raise StoreUnavailable("its opening", described(error)) from error
         self._writer.forget()
-        self._open = self._reader.opened = True
+        self._opening.begin()
 
     def _make_database(self) -> SqliteDatabase | PostgresDatabase:
         if self.place.dialect == "sqlite":
@@ -159,14 +160,19 @@ class SqlStore:
             await asyncio.sleep(_BETWEEN_TRIES)
 
     async def close(self) -> None:
-        """Give up what it owns, and close every connection. Calling it twice is harmless."""
-        if self._open:
-            try:
+        """Give up what it owns, and close every connection. Calling it twice is harmless.
+
+        In a child made by `os.fork` it does nothing: what there is belongs to the parent.
+        """
+        opening = self._opening
+        try:
+            if opening.is_open:
                 await self.release()
-            except CallboardError:
-                pass  # whoever comes next sees that its session is gone
-            finally:
-                self._open = self._reader.opened = False
+        except CallboardError:
+            pass  # whoever comes next sees that its session is gone
+        finally:
+            if opening.is_here:
+                opening.end()
                 await self._database.close()
 
     # Ownership.
@@ -232,8 +238,7 @@ class SqlStore:
             InvalidValue: it cannot be written.
 
         """
-        if not self._open:
-            raise StoreUnavailable(what, "the store is not open")
+        self._opening.check(what)
         try:
             return await self._database.lane.run(work)
         except CallboardError:
@@ -259,8 +264,7 @@ class SqlStore:
 
         When one entry cannot be stored, the group is halved until that one fails alone.
         """
-        if not self._open:
-            raise StoreUnavailable("a group", "the store is not open")
+        self._opening.check("a group")
         entries = list(group)
         progress, self._progress = self._progress, None
         if progress is None or progress.group != entries:

@@ -103,7 +103,7 @@ async def dies(runtime):
         store = house.wiring.store
         inner = getattr(store, "_store", store)
         await inner._database.close()
-        inner._open = False
+        inner._opening.end()
 
 
 def runtime_on(url, **options):

@@ -66,8 +66,8 @@ def postgres_store(url):
 
 
 def _empty(connection):
-    names = ", ".join(metadata.tables)
-    connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+    for table in reversed(metadata.sorted_tables):
+        connection.execute(table.delete())
     connection.execute(text("INSERT INTO store_state VALUES (1, 0, 0, 0)"))
 
 
