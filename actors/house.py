@@ -102,8 +102,10 @@ class House:
         house = cls(wiring, actor)
         houses.append(house)
         actor.wire(wiring)
+        actor.vital += [journal, stream]
         if store.heartbeat is not None:
-            kernel.spawn(KeeperActor, store, epochs, supervisor, house.take_over, parent=actor)
+            arguments = (store, epochs, supervisor, house.take_over)
+            actor.vital.append(kernel.spawn(KeeperActor, *arguments, parent=actor))
         return house
 
     # The verbs of a RuntimeRef.

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 import structlog
 
 from ..domain.identifiers import Slot
-from ..domain.store_errors import StoreOwned, StoreUnavailable
+from ..domain.store_errors import StoreOwned
 from ..kernel import LoopActor, LoopRef, handles
 from ..observers import OwnershipLost, StoreTrouble
 from ..store.ports import Store
 
 _log = structlog.get_logger("callboard.keeper")
 
-TakeOver = Callable[[frozenset[Slot]], Awaitable[None]]
+TakeOver = Callable[[frozenset[Slot]], Coroutine[Any, Any, None]]
 
 
 class _Beat(NamedTuple):
@@ -54,6 +55,7 @@ class KeeperActor(LoopActor):
         self._period = store.heartbeat or 1.0
         self._confirmed = self.kernel.now()
         """When the last renewal that succeeded was asked for."""
+        self._taking_over = False
         self._in_trouble = False
 
     def on_start(self) -> None:
@@ -77,7 +79,7 @@ class KeeperActor(LoopActor):
     async def _beat(self, _: _Beat) -> None:
         try:
             await self._renew()
-        except StoreUnavailable as error:
+        except Exception as error:  # noqa: BLE001 - `_look` ends the runtime if it goes on
             _log.warning("lease_not_renewed", error=str(error))
             self._report(str(error))
         else:
@@ -99,11 +101,19 @@ class KeeperActor(LoopActor):
             return
         self._confirmed = asked
         abandoned = await self._store.abandoned()
-        if abandoned:
-            try:
-                await self._take_over(abandoned)
-            except StoreOwned:
-                _log.info("another_process_was_first", slots=len(abandoned))
+        if abandoned and not self._taking_over:
+            # Beside the beat: settling what is in flight there may take longer than a lease.
+            self._taking_over = True
+            work = self._take_over(abandoned)
+            self.kernel.run(work, self._taken_over, "callboard take-over")
+
+    def _taken_over(self, task: asyncio.Task[None]) -> None:
+        self._taking_over = False
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, StoreOwned):
+            _log.info("another_process_was_first")
+        elif error is not None:
+            _log.warning("take_over_failed", error=repr(error))
 
     def _lose(self, reason: str) -> None:
         self._supervisor.send(OwnershipLost(reason))

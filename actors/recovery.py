@@ -99,7 +99,7 @@ class Recovery:
 def restarts_orphans(wiring: Wiring, run: RunSnapshot) -> bool:
     """Whether a run whose process died is tried again."""
     try:
-        return wiring.agents.policy(run.assistant_id).on_orphan == "restart"
+        return wiring.agents.policy(run.assistant_id).restarts_orphan(run.attempt)
     except UnknownAgent:
         return False
 

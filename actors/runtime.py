@@ -23,7 +23,7 @@ from ..domain.errors import (
     RuntimeClosed,
     Unavailable,
 )
-from ..domain.identifiers import AssistantId, RunId, ThreadId, UserId
+from ..domain.identifiers import AssistantId, RunId, ThreadId, UserId, slot_of
 from ..domain.store_errors import OutcomeUnknown
 from ..domain.views import Frame, RunResult, RunSnapshot
 from ..observers import Attach, Cleanup, Detach, Write
@@ -268,6 +268,8 @@ class Runtime(Lifecycle):
     ) -> tuple[str, ...]:
         """Abort the runs in flight that all given criteria name, and do not wait for them.
 
+        Those of other processes that share the store are left alone.
+
         Returns:
             the ids of those that the abort ends.
 
@@ -279,11 +281,13 @@ class Runtime(Lifecycle):
             raise InvalidValue("status", None, "give a thread_id, run_ids or a status")
         wanted = choice(CancelAction, action, "action")
         statuses = IN_FLIGHT if status in (None, "all") else {choice(RunStatus, status, "status")}
-        in_flight = await self._open_house().wiring.store.runs.list_inflight(user_id=user_id)
+        wiring = self._open_house().wiring
+        in_flight = await wiring.store.runs.list_inflight(user_id=user_id)
         chosen = [
             run.run_id
             for run in in_flight
-            if thread_id in (None, run.thread_id)
+            if slot_of(run.thread_id) in wiring.epochs
+            and thread_id in (None, run.thread_id)
             and (run_ids is None or run.run_id in run_ids)
             and run.status in statuses
         ]

@@ -13,7 +13,7 @@ from ..domain.enums import StopReason
 from ..domain.errors import Fenced, UnknownAgent
 from ..domain.payload import JSON
 from ..domain.supervision import SupervisionEvent, SupervisionEventType
-from ..kernel import Crashed, LoopActor, Terminated, handles
+from ..kernel import Crashed, LoopActor, LoopRef, Terminated, handles
 from ..observers import ObserverFailed, OwnershipLost, StoreTrouble
 from .messages import (
     Activate,
@@ -98,6 +98,8 @@ class SupervisorActor(LoopActor):
         self._publish_event = publish
         self._escalate = escalate
         self._wiring: Wiring
+        self.vital: list[LoopRef[Any]] = []
+        """Without these the runtime ends."""
         self._idle: OrderedDict[str, float] = OrderedDict()
         """Threads with nothing in flight, and since when; longest first."""
         self._thread_crashes: dict[str, CrashWindow] = {}
@@ -270,8 +272,7 @@ class SupervisorActor(LoopActor):
 
     @handles(Terminated, system=True)
     def _child_terminated(self, message: Terminated) -> None:
-        vital = (self._wiring.journal, self._wiring.stream)
-        if message.cause is not None and message.ref in vital:
+        if message.cause is not None and message.ref in self.vital:
             self._fail_runtime(message.cause)
 
     @handles(OwnershipLost, system=True)

@@ -92,7 +92,8 @@ class ThreadActor(AdmittingActor):
                 raise
             self._leave(error)  # nobody depends on this actor yet: the next message tries again
             return
-        self._known = record.last is not None or bool(record.in_flight)
+        has_runs = record.last is not None or bool(record.in_flight)
+        self._known = has_runs or record.owner is not None
         self._owner = record.owner
         if record.last is not None:
             self._status = status_after(record.last.status, record.last.waits_for_human)

@@ -89,6 +89,8 @@ class RestartPolicy:
         jitter: share of the wait that is random, 0 to 1.
         restart_on: exception types that are worth another try.
         on_orphan: what becomes of a run whose process died.
+        max_attempts: attempts after which such a run is not tried again: it may be what
+            kills the process.
 
     Raises:
         InvalidValue: a number is out of range.
@@ -102,10 +104,12 @@ class RestartPolicy:
     jitter: float = 0.1
     restart_on: tuple[type[BaseException], ...] = (Exception,)
     on_orphan: Literal["fail", "restart"] = "fail"
+    max_attempts: int = 10
 
     def __post_init__(self) -> None:
         """Check every number."""
         check_count(self.max_restarts, "max_restarts", "give 0 or more")
+        check_count(self.max_attempts, "max_attempts", "give 0 or more")
         for name in ("within", "backoff", "max_backoff", "jitter"):
             check_seconds(getattr(self, name), name)
         if self.jitter > 1:
@@ -117,6 +121,15 @@ class RestartPolicy:
             isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds
         ):
             raise InvalidValue("restart_on", kinds, "give a tuple of exception types")
+
+    def restarts_orphan(self, attempts: int) -> bool:
+        """Whether a run is tried again whose process died during its last attempt.
+
+        Args:
+            attempts: how many it had.
+
+        """
+        return self.on_orphan == "restart" and attempts < self.max_attempts
 
     def covers(self, error: BaseException) -> bool:
         """Whether `error` is of a kind that is tried again."""

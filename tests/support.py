@@ -59,23 +59,25 @@ class Stage:
     async def until_executing(self, run) -> None:
         await self.entered(run.run_id).wait()
 
-    def _enter(self, run) -> None:
+    def _enter(self, run, *, at_its_gate=True) -> None:
         self.log.append(("start", run.run_id))
         self.contexts[run.run_id] = run
         here = self.executing.setdefault(run.thread_id, [])
         here.append(run.run_id)
         if len(here) > 1:
             self.overlaps.append(tuple(here))
-        self.entered(run.run_id).set()
+        if at_its_gate:
+            self.entered(run.run_id).set()
 
     def _leave(self, run) -> None:
         self.executing[run.thread_id].remove(run.run_id)
         self.log.append(("end", run.run_id))
 
     async def work(self, run):
-        self._enter(run)
+        self._enter(run, at_its_gate=False)
         try:
             await run.checkpoint.save({"by": run.input})
+            self.entered(run.run_id).set()
             await self.gate(run.run_id).wait()
             return {"by": run.input}
         finally:

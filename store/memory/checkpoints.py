@@ -20,6 +20,10 @@ class MemoryCheckpointStore:
         saved = self._saved.get(thread_id)
         return plain(saved[-1][1], "state") if saved else None
 
+    def has(self, thread_id: str) -> bool:
+        """Whether there is a state of a thread."""
+        return thread_id in self._saved
+
     def write(self, checkpoint: SaveState | DropState) -> None:
         """Save a state, or drop one."""
         thread_id, run_id = checkpoint[:2]

@@ -55,11 +55,19 @@ class ThreadRuns:
 class RunTable:
     """Records by id, by thread, by idempotency key, and those in flight.
 
+    A thread that lost its last record keeps its owner as long as it has a state, which is
+    nobody else's.
+
+    Args:
+        has_state: whether a plain agent's state is kept of a thread.
+
     Invariant: a row is in its thread's and the table's `in_flight`, or in its thread's
     `ended`, as its status says.
+
     """
 
-    def __init__(self) -> None:
+    def __init__(self, has_state: Callable[[str], bool]) -> None:
+        self._has_state = has_state
         self._rows: dict[str, RunRow] = {}
         self._threads: dict[str, ThreadRuns] = {}
         self._in_flight: dict[str, RunRow] = {}
@@ -163,7 +171,7 @@ class RunTable:
         self._in_flight.pop(run_id, None)
         if row.request.idempotency_key is not None:
             thread.keys.pop(row.request.idempotency_key, None)
-        if not thread.created.rows:
+        if not thread.created.rows and not self._has_state(row.request.thread_id):
             del self._threads[row.request.thread_id]
         return True
 

@@ -31,11 +31,11 @@ class MemoryStore:
     def __init__(self) -> None:
         self._epochs: dict[int, int] = {}
         self._epoch = 0
-        self._run_table = RunTable()
+        self._checkpoints = MemoryCheckpointStore()
+        self._run_table = RunTable(self._checkpoints.has)
         self._event_table = EventTable()
         self._runs = MemoryRunStore(self._run_table, self._event_table)
         self._events = MemoryEventLog(self._event_table, self._run_table)
-        self._checkpoints = MemoryCheckpointStore()
 
     @property
     def runs(self) -> MemoryRunStore:
@@ -119,6 +119,6 @@ class MemoryStore:
             self._run_table.remove(run_id)
             self._event_table.delete_run(run_id)
         if thread_id is not None:
+            self._checkpoints.forget_thread(thread_id)
             self._run_table.remove_thread(thread_id)
             self._event_table.delete_thread(thread_id)
-            self._checkpoints.forget_thread(thread_id)

@@ -31,10 +31,13 @@ class EventWriter:
         self._rows: list[tuple[Any, ...]] = []
         self.position = 0
         """The last one given."""
+        self.first: NewEvent | None = None
+        """The first event of the transaction."""
 
     def begin(self, position: int) -> None:
         """Begin a transaction: the next event gets the place behind `position`."""
         self.position = position
+        self.first = None
         self._rows.clear()
 
     def flush(self, connection: Connection) -> None:
@@ -99,6 +102,7 @@ class EventWriter:
 
     def _append(self, event: NewEvent) -> Kept:
         run = self._roster.known.runs[event.run_id]
+        self.first = self.first or event
         thread = run.thread
         thread.seq = seq = thread.seq + 1
         self.position = position = self.position + 1

@@ -1,6 +1,8 @@
 """The one connection that writes, and where its work is done.
 
 A lane carries out one piece of work after the other, each in a transaction of its own.
+After one that failed, and before the next, it calls `forget`: whoever remembers what was
+written does so in the lane, and must not go on with what is not stored.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ class Lane(Protocol):
 
         Raises:
             InDoubt: the COMMIT was not answered.
-            Exception: what the work or the database raised; nothing of it is stored.
+            Exception: what the work or the database raised, or that the lane is closed;
+                nothing of it is stored.
 
         """
         ...
@@ -36,6 +39,13 @@ class Lane(Protocol):
     async def close(self) -> None:
         """Finish what was given, and close the connection."""
         ...
+
+
+class _Closed(Exception):
+    """The lane takes no more work."""
+
+    def __init__(self) -> None:
+        super().__init__("the store was closed")
 
 
 class _Job(NamedTuple):
@@ -48,12 +58,14 @@ class ThreadLane:
 
     Args:
         engine: makes the connection.
+        forget: is called on that OS thread after a transaction that failed.
         name: of the OS thread.
 
     """
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: Engine, forget: Callable[[], None], name: str) -> None:
         self._engine = engine
+        self._forget = forget
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._connection: Connection | None = None
@@ -63,6 +75,8 @@ class ThreadLane:
 
     def run(self, work: Callable[[Connection], T]) -> Awaitable[T]:
         """See `Lane`."""
+        if self._closed:
+            raise _Closed
         future: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put(_Job(work, future))
         return future
@@ -79,6 +93,7 @@ class ThreadLane:
             try:
                 outcome, error = self._transact(job.work), None
             except BaseException as raised:  # noqa: BLE001 - whoever gave the work gets it
+                self._forget()
                 outcome, error = None, raised
             self._answer(job.future, outcome, error)
             del job, outcome, error
@@ -137,6 +152,7 @@ class AsyncLane:
 
     Args:
         engine: makes the connection.
+        forget: is called after a transaction that failed.
         greet: is awaited with each new connection.
 
     """
@@ -144,31 +160,43 @@ class AsyncLane:
     def __init__(
         self,
         engine: AsyncEngine,
+        forget: Callable[[], None],
         greet: Callable[[AsyncConnection], Awaitable[None]] | None = None,
     ) -> None:
         self._engine = engine
+        self._forget = forget
         self._greet = greet
         self._connection: AsyncConnection | None = None
         self._turn = asyncio.Lock()
+        self._closed = False
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """See `Lane`."""
         async with self._turn:
-            connection = await self._connected()
+            if self._closed:
+                raise _Closed
             try:
-                await connection.begin()
-                result = await connection.run_sync(work)
-            except BaseException as error:
-                await self._roll_back(connection, keep=lies_in_the_values(error))
+                return await self._transact(work)
+            except BaseException:
+                self._forget()
                 raise
-            try:
-                await connection.commit()
-            except BaseException as error:
-                await self._disconnect()
-                if not isinstance(error, Exception):
-                    raise
-                raise InDoubt(result) from error
-            return result
+
+    async def _transact(self, work: Callable[[Connection], T]) -> T:
+        connection = await self._connected()
+        try:
+            await connection.begin()
+            result = await connection.run_sync(work)
+        except BaseException as error:
+            await self._roll_back(connection, keep=lies_in_the_values(error))
+            raise
+        try:
+            await connection.commit()
+        except BaseException as error:
+            await self._disconnect()
+            if not isinstance(error, Exception):
+                raise
+            raise InDoubt(result) from error
+        return result
 
     async def _connected(self) -> AsyncConnection:
         if self._connection is None:
@@ -202,4 +230,5 @@ class AsyncLane:
     async def close(self) -> None:
         """See `Lane`."""
         async with self._turn:
+            self._closed = True
             await self._disconnect()

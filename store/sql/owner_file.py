@@ -75,13 +75,17 @@ class OwnerFile:
             "boot": boot_id(),
             "durability": durability,
         }
-        os.pwrite(self._file, json.dumps(name).ljust(_WATERMARK - 1).encode() + b"\n", 0)
-        self.note(position)
+        head = json.dumps(name).ljust(_WATERMARK - 1).encode() + b"\n"
+        os.pwrite(self._file, head + _digits(position), 0)
 
     def note(self, position: int) -> None:
-        """Say how far the log is, once that is on the disk."""
+        """Say how far the log is, once that is on the disk.
+
+        What cannot be noted is stored all the same; its loss would only be noticed less well.
+        """
         if self._file >= 0:
-            os.pwrite(self._file, b"%020d\n" % position, _WATERMARK)
+            with suppress(OSError):
+                os.pwrite(self._file, _digits(position), _WATERMARK)
 
     def unlock(self) -> None:
         """Be the owner no more. Idempotent."""
@@ -104,8 +108,13 @@ def acknowledged(database: Path) -> int:
         before = _read(file)
     finally:
         os.close(file)
-    forgiven = before.get("durability") == "process" and before.get("boot") != boot_id()
-    return 0 if forgiven else int(before.get("position", 0))
+    return 0 if may_have_lost(before) else int(before.get("position", 0))
+
+
+def may_have_lost(before: dict[str, Any]) -> bool:
+    """Whether the last owner's promise has ended: with the machine's start, for `process`."""
+    same = boot_id() != "" and before.get("boot") == boot_id()
+    return before.get("durability") == "process" and not same
 
 
 def boot_id() -> str:
@@ -113,6 +122,10 @@ def boot_id() -> str:
     with suppress(OSError):
         return _BOOT.read_text().strip()
     return ""
+
+
+def _digits(position: int) -> bytes:
+    return b"%020d\n" % position
 
 
 def _beside(database: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, NullPool, func, select, text
@@ -20,6 +21,9 @@ _PATIENCE = 10.0
 """Seconds to wait for a connection."""
 _ANSWER = 30.0
 """Seconds to wait for a statement's answer."""
+_IDLE = 5.0
+"""Seconds that a transaction may do nothing, or a third of the lease: then its process hangs,
+and keeps all others from writing and from prolonging their leases."""
 _SCHEMA_LOCK = 0x63616C6C626F6172
 """Held while tables are made: whoever comes second finds them."""
 
@@ -50,6 +54,7 @@ class PostgresDatabase:
             "server_settings": {
                 "application_name": "callboard",
                 "synchronous_commit": "on" if durability == "full" else "off",
+                "idle_in_transaction_session_timeout": str(int(1000 * min(_IDLE, lease / 3))),
             },
         }
         self.reader = create_async_engine(
@@ -67,12 +72,17 @@ class PostgresDatabase:
         now = func.date_part("epoch", func.clock_timestamp())
         return Claims(self.place, owner, now, self._lease, _is_alive)
 
-    async def open(self) -> None:
-        """Connect, and make the tables."""
+    async def open(self, forget: Callable[[], None]) -> None:
+        """Connect, and make the tables.
+
+        Args:
+            forget: see `lanes`.
+
+        """
         writer = create_async_engine(
             self.place.url, poolclass=NullPool, connect_args=self._arguments
         )
-        self.lane = AsyncLane(writer, self._greet)
+        self.lane = AsyncLane(writer, forget, self._greet)
         try:
             await self.lane.run(self._prepare)
         except BaseException:
@@ -80,8 +90,11 @@ class PostgresDatabase:
             raise
 
     async def _greet(self, connection: AsyncConnection) -> None:
-        """Show that this owner lives, as long as the connection does."""
-        await connection.execute(select(func.pg_try_advisory_lock(self._owner)))
+        """Show that this owner lives, as long as the connection does.
+
+        Shared with the connection before it, which the server may not have missed yet.
+        """
+        await connection.execute(select(func.pg_advisory_lock_shared(self._owner)))
         await connection.commit()
 
     def _prepare(self, connection: Connection) -> None:

@@ -10,8 +10,9 @@ from sqlalchemy import Dialect, Row, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from ...domain.errors import InvalidValue
 from ...domain.store_errors import StoreUnavailable
-from .faults import described
+from .faults import described, lies_in_the_values
 from .opening import Opening
 from .prepared import Query
 
@@ -81,6 +82,8 @@ class Reader:
                 async with self._engine.connect() as connection:
                     return await ask(connection)
             except Exception as error:
+                if lies_in_the_values(error):
+                    raise InvalidValue("query", described(error), "ask for less") from error
                 gone = not isinstance(error, DBAPIError) or error.connection_invalidated
                 if not gone or wait > _PATIENCE:
                     raise StoreUnavailable("a query", described(error)) from error

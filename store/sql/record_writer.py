@@ -133,10 +133,18 @@ class RecordWriter:
         self._roster.known.runs.pop(run_id, None)
         if record:
             statements.delete_run.run(connection, run=run.run_no)
-            if statements.some_run.run(connection, thread=thread.number).first() is None:
+            if self._is_bare(connection, thread):
                 thread.owned = False
                 statements.own_thread.run(connection, thread=thread.number, own=0, user=None)
         return deleted
+
+    def _is_bare(self, connection: Connection, thread: KnownThread) -> bool:
+        """Whether a thread has neither a record nor a state: whoever comes next may have it."""
+        statements, number = self._statements, thread.number
+        return (
+            statements.some_run.run(connection, thread=number).first() is None
+            and statements.saved.run(connection, thread=number).first() is None
+        )
 
     def erase_events(self, connection: Connection, thread_id: str) -> int:
         """Delete a thread's events. Returns how many there were."""

@@ -82,7 +82,7 @@ class SqlRunStore:
             return ThreadRecord(None, (), None)
         live = tuple(_as_unfinished(row) for row in found if row.run_no is not None)
         last = await self._reader.first(self._last_there, thread_id=thread_id)
-        owner = found[0].owner if live or last is not None else None
+        owner = found[0].owner if found[0].owned else None
         return ThreadRecord(owner, live, None if last is None else snapshot_of(last))
 
     async def list_unfinished(self) -> list[Unfinished]:
@@ -234,7 +234,7 @@ def _unfinished() -> Select[Any]:
 def _unfinished_of(thread_id: Any) -> Select[Any]:
     """A thread's runs in flight, in their order; one row without a run if it has none."""
     return (
-        select(runs, _frames(), threads.c.user_id.label("owner"))
+        select(runs, _frames(), threads.c.user_id.label("owner"), threads.c.owned)
         .select_from(threads)
         .outerjoin(runs, and_(runs.c.thread_no == threads.c.thread_no, LIVE))
         .where(threads.c.thread_id == thread_id)

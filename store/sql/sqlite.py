@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from os import register_at_fork
 from pathlib import Path
@@ -16,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from ...domain.store_errors import StoreCorrupt, StoreReadOnly, StoreRegressed, StoreUnusable
 from .faults import described, is_corruption, is_read_only
 from .lanes import AsyncLane, Lane, ThreadLane
-from .owner_file import OwnerFile, boot_id
+from .owner_file import OwnerFile, may_have_lost
 from .ownership import Claims
 from .place import Place
 from .statements import log_end
@@ -69,8 +70,11 @@ class SqliteDatabase:
         """Whoever has the file open owns its slots: its lock tells who lives."""
         return Claims(self.place, owner, literal(0.0), None, lambda *_: False)
 
-    async def open(self) -> None:
+    async def open(self, forget: Callable[[], None]) -> None:
         """Lock the file, check it, and make its tables.
+
+        Args:
+            forget: see `lanes`.
 
         Raises:
             StoreOwned: another process has it open.
@@ -83,7 +87,7 @@ class SqliteDatabase:
         self._lock()
         try:
             await asyncio.to_thread(self._inspect)
-            self.lane = self._make_lane()
+            self.lane = self._make_lane(forget)
             position = await self.lane.run(self._prepare)
             self._owner_file.sign(position, self.durability)
         except BaseException as error:
@@ -128,18 +132,18 @@ class SqliteDatabase:
 
     # Connections.
 
-    def _make_lane(self) -> Lane:
+    def _make_lane(self, forget: Callable[[], None]) -> Lane:
         if self._writer == "async":
             engine = create_async_engine(self.place.url, poolclass=NullPool)
             self._set_up(engine.sync_engine, self._set_up_writer)
             event.listen(engine.sync_engine, "begin", _begin)
-            return AsyncLane(engine)
+            return AsyncLane(engine, forget)
         arguments = {"check_same_thread": False, "timeout": BUSY}
         url = self.place.url.set(drivername="sqlite")
         engine_ = create_engine(url, poolclass=NullPool, connect_args=arguments)
         self._set_up(engine_, self._set_up_writer)
         event.listen(engine_, "begin", _begin)
-        return ThreadLane(engine_, f"callboard store {self.path.name}")
+        return ThreadLane(engine_, forget, f"callboard store {self.path.name}")
 
     def _make_reader(self) -> AsyncEngine:
         engine = create_async_engine(
@@ -226,7 +230,7 @@ class SqliteDatabase:
         acknowledged = before.get("position", 0)
         if position >= acknowledged:
             return
-        if before.get("durability") == "process" and before.get("boot") != boot_id():
+        if may_have_lost(before):
             _log.warning(
                 "store_lost_a_suffix", store=str(self.place), events=acknowledged - position
             )

@@ -196,8 +196,10 @@ class Statements:
             delete(events).where(of_run, events.c.seq <= bindparam("last"))
         )
         self.delete_thread_events = prepared(delete(events).where(of_thread))
-        self.has_position = prepared(
-            select(events.c.position).where(events.c.position == bindparam("at"))
+        self.event_at = prepared(
+            select(runs.c.run_id, events.c.event_key)
+            .join_from(events, runs, runs.c.run_no == events.c.run_no)
+            .where(events.c.position == bindparam("at"))
         )
 
     def _prepare_checkpoints(self, prepared: Any) -> None:

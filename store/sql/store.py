@@ -34,6 +34,9 @@ T = TypeVar("T")
 
 _BETWEEN_TRIES = 0.1
 """Seconds."""
+_ABSENCES = 3
+"""Looks in a row at which an owner must be gone. After a restart of the server all sessions
+are, for as long as their processes take to come back."""
 HEARTBEAT = 1.0
 """Seconds: a store that lost its slots learns it within so many."""
 
@@ -97,6 +100,8 @@ class SqlStore:
         self._checkpoints = SqlCheckpointStore(reader)
         self._retention = Retention(reader, writer_, self.write, self._claims)
         self._progress: _Progress | None = None
+        self._absent: dict[Slot, int] = {}
+        """Slots whose owner was gone at the last looks, and at how many."""
 
     @property
     def runs(self) -> SqlRunStore:
@@ -134,7 +139,7 @@ class SqlStore:
         if self._opening.is_open:
             return
         try:
-            await self._patiently(self._database.open)
+            await self._patiently(lambda: self._database.open(self._writer.forget))
         except CallboardError:
             raise
         except Exception as error:
@@ -195,7 +200,9 @@ class SqlStore:
         """The slots whose owners died."""
         if self._claims.lease is None:
             return frozenset()  # the file has one owner at a time
-        return await self.write("a look at the owners", self._claims.abandoned)
+        found = await self.write("a look at the owners", self._claims.abandoned)
+        self._absent = {slot: self._absent.get(slot, 0) + 1 for slot in found}
+        return frozenset(slot for slot, times in self._absent.items() if times >= _ABSENCES)
 
     async def release(self) -> None:
         """Own nothing any more."""
@@ -242,13 +249,10 @@ class SqlStore:
         try:
             return await self._database.lane.run(work)
         except CallboardError:
-            self._writer.forget()
             raise
         except InDoubt as error:
-            self._writer.forget()
             raise OutcomeUnknown(what, described(error.__cause__ or error)) from error
         except Exception as error:
-            self._writer.forget()
             if isinstance(error, Unstorable):
                 raise InvalidValue(
                     "events", str(error), "append events of one thread at a time"
@@ -281,7 +285,6 @@ class SqlStore:
             progress.doubt = error.result
             self._keep(progress, part, error.__cause__ or error)
         except Exception as error:  # noqa: BLE001 - whose fault it is, is asked at once
-            self._writer.forget()
             if not isinstance(error, Unstorable) and not lies_in_the_values(error):
                 self._keep(progress, part, error)
             if len(part) == 1:
@@ -313,7 +316,6 @@ class SqlStore:
 
     def _keep(self, progress: _Progress, part: list[Entry], error: BaseException) -> None:
         """Remember how far it got, and say what that means."""
-        self._writer.forget()
         progress.parts.append(part)
         what = f"a group of {len(progress.group)} entries"
         if progress.outcomes or progress.doubt is not None:

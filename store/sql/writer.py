@@ -15,6 +15,7 @@ from .event_writer import EventWriter, last_sequence
 from .record_writer import RecordWriter
 from .roster import Roster
 from .statements import Statements
+from .values import event_key
 
 _FENCED = Outcome(Verdict.FENCED)
 _DUPLICATE = Outcome(Verdict.DUPLICATE)
@@ -27,14 +28,14 @@ class Written(NamedTuple):
 
     Args:
         outcomes: of its entries.
-        event: the position of its first event; `None` if it has none.
+        event: its first event, and the position of that; `None` if it has none.
         run: a run that it inserted, if it has no event.
         position: the last one given.
 
     """
 
     outcomes: list[Outcome]
-    event: int | None
+    event: tuple[int, NewEvent] | None
     run: str | None
     position: int
 
@@ -79,8 +80,8 @@ class Writer:
         outcomes = [self._write(connection, entry) for entry in group]
         self._events.flush(connection)
         position = self._events.position
-        if position >= first:
-            return Written(outcomes, first, None, position)
+        if self._events.first is not None:
+            return Written(outcomes, (first, self._events.first), None, position)
         inserted = (
             entry.insert.run_id
             for entry, outcome in zip(group, outcomes, strict=True)
@@ -93,13 +94,14 @@ class Writer:
 
         One that wrote neither events nor a run can be made again without harm.
         """
+        self.reserve(connection, 0)  # behind the commit, if the server is still at work on it
         if written.event is not None:
-            found = self.statements.has_position.run(connection, at=written.event)
-        elif written.run is not None:
-            found = self.statements.find_run.run(connection, run_id=written.run)
-        else:
-            return False
-        return found.first() is not None
+            at, event = written.event  # others may have been given its position instead
+            found = self.statements.event_at.run(connection, at=at).first()
+            return found is not None and tuple(found) == (event.run_id, event_key(event))
+        if written.run is not None:
+            return self.statements.find_run.run(connection, run_id=written.run).first() is not None
+        return False
 
     def append(self, connection: Connection, events: Sequence[NewEvent]) -> list[StoredRunEvent]:
         """Append events of one thread.

@@ -3,7 +3,7 @@
 import pytest
 
 from callboard.domain import Fenced
-from tests.store.contract import contract, drop, own, save
+from tests.store.contract import contract, drop, own, put, run, save
 
 
 @contract
@@ -91,3 +91,28 @@ async def test_who_lost_the_slot_neither_saves_nor_drops(store):
         await drop(store, "t", "r", former)
 
     assert await store.checkpoints.load("t") == "kept"
+
+
+@contract
+async def test_a_thread_whose_runs_are_deleted_keeps_its_owner_with_its_state(store):
+    fence = (await own(store))()
+    await put(store, run(user="anna"))
+    await save(store, "t", "r", "anna's", fence)
+
+    await store.runs.delete("r")
+
+    assert (await store.runs.load_thread("t")).owner == "anna"
+    assert await store.checkpoints.load("t") == "anna's"
+
+
+@contract
+async def test_a_thread_without_runs_and_state_is_free_again(store):
+    fence = (await own(store))()
+    await put(store, run(user="anna"))
+    await save(store, "t", "r", "anna's", fence)
+    await drop(store, "t", "r", fence)
+
+    await store.runs.delete("r")
+    await put(store, run("r2", user="bert"))
+
+    assert (await store.runs.load_thread("t")).owner == "bert"
