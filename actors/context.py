@@ -77,12 +77,16 @@ class Checkpoint:
 
         """
         copied = plain(state, "state")
-        if self._gate.closed:
-            raise AttemptFenced(self._request.run_id)
+        self._check_open()
         if self._request.resumable:
             await self._writer.stream.request(Sync(self._request.run_id))
         await self._actor.request(Describe())  # what it recorded is on its way now
+        self._check_open()
         await self._write(SaveState(self._request.thread_id, self._request.run_id, copied))
+
+    def _check_open(self) -> None:
+        if self._gate.closed:
+            raise AttemptFenced(self._request.run_id)
 
     async def forget(self) -> None:
         """Drop what this run saved; for executors."""

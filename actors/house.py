@@ -73,10 +73,7 @@ class House:
             StoreUnusable: the store cannot be opened, or another process owns it.
 
         """
-        await store.open()
-        wanted = [Slot(slot) for slot in (range(SLOTS) if slots is None else slots)]
-        epochs = dict.fromkeys(wanted, await store.claim(wanted))
-        head = await store.events.head()
+        epochs, head = await _opened(store, slots)
         kernel = Kernel(options)
         houses: list[House] = []
         supervisor = kernel.spawn(
@@ -301,6 +298,17 @@ class House:
             self.failure = cause
             _log.error("runtime_failed", error=repr(cause), exc_info=cause)
             self.kernel.loop.call_soon(self.take_down)
+
+
+async def _opened(store: Store, slots: Iterable[int] | None) -> tuple[dict[Slot, int], int]:
+    """Open a store and claim slots. Returns their epochs, and the head of the log."""
+    wanted = [Slot(slot) for slot in (range(SLOTS) if slots is None else slots)]
+    await store.open()
+    try:
+        return dict.fromkeys(wanted, await store.claim(wanted)), await store.events.head()
+    except BaseException:
+        await store.close()
+        raise
 
 
 def _spawn_stream(

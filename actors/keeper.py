@@ -100,7 +100,8 @@ class KeeperActor(LoopActor):
             self._lose(f"slot {lost[0]} and {len(lost) - 1} more have another owner")
             return
         self._confirmed = asked
-        abandoned = await self._store.abandoned()
+        # With those that were claimed once, by a take-over which failed behind its claim.
+        abandoned = await self._store.abandoned() | (kept - self._epochs.keys())
         if abandoned and not self._taking_over:
             # Beside the beat: settling what is in flight there may take longer than a lease.
             self._taking_over = True

@@ -191,7 +191,12 @@ class Lifecycle(Reads):
         self._state = "running"
         for bound in self._bindings:
             house.observe(*bound)
-        await house.recover()
+        try:
+            await house.recover()
+        except BaseException:
+            self._state = "closed"
+            await house.close()
+            raise
 
     async def drain(self, timeout: float | None = None) -> tuple[str, ...]:
         """Admit nothing more, let runs finish, then abort what remains.
@@ -215,11 +220,12 @@ class Lifecycle(Reads):
         """
         house, state = self._house, self.state
         self._state = "closed"
-        if house is None or state not in ("running", "draining"):
+        if house is None or state not in ("running", "draining", "failed"):
             return
         seconds = self._settings.drain_timeout if timeout is None else timeout
         try:
-            await house.drain(seconds)
+            if state != "failed":
+                await house.drain(seconds)
         finally:
             await house.close()
 

@@ -120,6 +120,7 @@ class JournalActor(LoopActor):
         self._since = 0.0
         """When the group under way was given to the store."""
         self._failures = 0
+        self._next_try: asyncio.TimerHandle | None = None
         self._trouble: str | None = None
         self._head = head
         self._barriers: list[LoopFuture[Any]] = []
@@ -320,10 +321,16 @@ class JournalActor(LoopActor):
         else:
             self._keep(group, error)
         if self._pending or self._in_doubt:
-            self.kernel.after(self._delay(), self.actor_ref, _Retry())
+            self._try_later(_Retry())
         else:
             self._committing = False
-            self.kernel.after(self._delay(), self.actor_ref, _Probe())
+            self._try_later(_Probe())
+
+    def _try_later(self, message: _Retry | _Probe) -> None:
+        """Instead of what was to be tried before: that has just been."""
+        if self._next_try is not None:
+            self._next_try.cancel()
+        self._next_try = self.kernel.after(self._delay(), self.actor_ref, message)
 
     def _keep(self, group: list[Append], error: StoreUnavailable) -> None:
         kept = [append for append in group if append.entry.insert is None]

@@ -164,8 +164,8 @@ class ObserverActor(LoopActor):
 
     async def _save(self) -> None:
         cursor, position = self._cursor, self._cursor.position or 0
-        if not cursor.durable or position == cursor.saved:
-            return
+        if not cursor.durable or position == cursor.saved or cursor.suspended is not None:
+            return  # what a suspended one was not told, it is told by the next process
         try:
             await self._log.save_cursor(self._name, position)
         except StoreUnavailable as error:

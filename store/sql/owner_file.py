@@ -63,9 +63,11 @@ class OwnerFile:
 
     def _owned(self, owner: dict[str, Any]) -> StoreOwned:
         who = f"process {owner.get('pid', '?')} on host '{owner.get('host', '?')}' has it open"
+        remedy = "Stop that process, or open another file"
         if owner.get("pid") == os.getpid():
             who = "another store of this very process has it open"
-        return StoreOwned(f"'{self._database}'", who, "Stop that process, or open another file")
+            remedy = "Close that one first, or open another file"
+        return StoreOwned(f"'{self._database}'", who, remedy)
 
     def sign(self, position: int, durability: str) -> None:
         """Say who has it now, what that promises, and how far its log is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from os import register_at_fork
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,8 @@ READERS = 4
 """Connections that read."""
 BUSY = 5.0
 """Seconds to wait for another process that has the file locked."""
+_FAREWELL = 1.0
+"""Seconds to wait for connections whose event loop has ended."""
 _SYNCHRONOUS = {"full": "FULL", "process": "NORMAL"}
 _IS_MADE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'store_state'"
 _LOG_END = """
@@ -83,7 +85,7 @@ class SqliteDatabase:
         """
         former = _OPEN.get(self.path)
         if former is not None and former.is_abandoned:
-            await former.close()
+            await former.bury()
         self._lock()
         try:
             await asyncio.to_thread(self._inspect)
@@ -100,6 +102,9 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Close every connection; the last one writes the log back into the file."""
+        if self.is_abandoned:
+            await self.bury()
+            return
         await self.reader.dispose()
         await self._give_up()
 
@@ -123,8 +128,19 @@ class SqliteDatabase:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether the event loop that opened it ended before it was closed."""
-        return self._loop is not None and self._loop.is_closed()
+        """Whether the event loop that opened it ended before it was closed.
+
+        What writes through aiosqlite cannot be told to end without that loop: it keeps the file.
+        """
+        ended = self._loop is not None and self._loop.is_closed()
+        return ended and self._writer == "thread"
+
+    async def bury(self) -> None:
+        """Close it, on another event loop than the one that ended."""
+        with suppress(TimeoutError):  # what was reading when that loop ended never answers
+            async with asyncio.timeout(_FAREWELL):
+                await self.reader.dispose()
+        await self._give_up()
 
     def leave_to_parent(self) -> None:
         """In a child that was forked: keep the file no longer than the parent does."""

@@ -17,6 +17,7 @@ from callboard.domain import (
     SlotNotOwned,
     StopReason,
     StoreOwned,
+    StoreUnavailable,
     slot_of,
 )
 from callboard.store.entries import Entry, Verdict
@@ -168,5 +169,28 @@ def test_a_zombie_cannot_write_a_row(url):
         assert slot_of("t") not in await zombie.renew()
         await zombie.close()
         await heir.close()
+
+    asyncio.run(story())
+
+
+def test_owners_that_share_a_server_all_survive_its_restart(postgres, url):
+    async def story():
+        low = Runtime(AGENTS, url, slots=LOW)
+        high = Runtime(AGENTS, url, slots=HIGH)
+        async with low, high:
+            for mode in ("fast", "immediate"):
+                await asyncio.to_thread(postgres.restart, mode)
+                for runtime, slots in ((low, LOW), (high, HIGH)):
+                    result = await insist(runtime, thread_in(slots, mode))
+                    assert result.status is RunStatus.SUCCESS
+            assert (low.state, high.state) == ("running", "running")
+
+    async def insist(runtime, thread_id):
+        while True:
+            try:
+                await runtime.create_run(thread_id, "echo", input="a", run_id=thread_id)
+                return await runtime.wait(thread_id)
+            except StoreUnavailable:
+                await asyncio.sleep(0.01)  # the server is away; it is asked again
 
     asyncio.run(story())

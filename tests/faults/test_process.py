@@ -76,14 +76,13 @@ def test_a_store_may_be_closed_twice_and_opened_again(url):
 
 
 @pytest.mark.leaves_tasks
-@pytest.mark.parametrize("lane", ["thread", "async"])
 @pytest.mark.parametrize("again", ["the same store", "another store"])
-def test_a_store_whose_loop_ended_without_closing_it_goes_to_the_next_runtime(url, again, lane):
-    store = SqlStore(url, writer=lane)
+def test_a_store_whose_loop_ended_without_closing_it_goes_to_the_next_runtime(url, again):
+    store = SqlStore(url)
     left = asyncio.run(run_and_vanish(store))
     assert left.state == "dead"
 
-    heir = store if again == "the same store" else SqlStore(url, writer=lane)
+    heir = store if again == "the same store" else SqlStore(url)
     assert asyncio.run(work(heir)).status == "success"
     assert asyncio.run(statuses(heir, "u")) == {"ended": "success", "at work": "error"}
 
