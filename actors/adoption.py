@@ -83,5 +83,6 @@ def _revive(wiring: Wiring, thread: LoopActor, unfinished: Unfinished, fence: Fe
 
 
 def _delay(wiring: Wiring, run: RunSnapshot) -> float:
+    """Never more than was asked for: the clock that told `created_at` may have been ahead."""
     waited = (wiring.kernel.clock.now() - run.created_at).total_seconds()
-    return max(0.0, run.request.after_seconds - waited)
+    return max(0.0, run.request.after_seconds - max(0.0, waited))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Caller = Literal["lead_agent", "subagent", "middleware"]
 CALLERS = ("lead_agent", "subagent", "middleware")
 """Who may have spent tokens."""
+MOST_TOKENS = 10**12
+"""Of one call: the sums over many calls still fit a database's integers."""
 
 
 class AttemptGate:
@@ -212,14 +214,16 @@ class RunContext:
             the copy.
 
         Raises:
-            InvalidValue: the name is blank or one of callboard's own.
+            InvalidValue: the name is blank, not printable or one of callboard's own.
             UnserialisablePayload: the data is not JSON.
             AttemptFenced: the attempt is over.
 
         """
-        if event in RESERVED or not isinstance(event, str) or not event.strip():
+        if event in RESERVED or not _is_name(event):
             raise InvalidValue(
-                "event", event, f"give a name that is none of {', '.join(sorted(RESERVED))}"
+                "event",
+                event,
+                f"give a printable name that is none of {', '.join(sorted(RESERVED))}",
             )
         copied = plain(data, "data")
         if self._gate.closed:
@@ -240,12 +244,12 @@ class RunContext:
             metadata: JSON, kept with it.
 
         Raises:
-            InvalidValue: the role is blank.
+            InvalidValue: the role is blank or not printable.
             UnserialisablePayload: the content is not JSON.
             AttemptFenced: the attempt is over.
 
         """
-        if not isinstance(role, str) or not role.strip():
+        if not _is_name(role):
             raise InvalidValue("role", role, "give 'human', 'ai', 'tool' or 'system'")
         data = {"role": role, "content": plain(content, "content")}
         if metadata:
@@ -264,19 +268,28 @@ class RunContext:
             caller: who called it.
 
         Raises:
-            InvalidValue: a count is negative or the caller unknown.
+            InvalidValue: a count is out of range or the caller unknown.
+            UnserialisablePayload: the model's name is no text.
             AttemptFenced: the attempt is over.
 
         """
-        if min(input_tokens, output_tokens) < 0:
-            raise InvalidValue("tokens", min(input_tokens, output_tokens), "give 0 or more")
+        for tokens in (input_tokens, output_tokens):
+            if not 0 <= tokens <= MOST_TOKENS:
+                raise InvalidValue("tokens", tokens, f"give a number from 0 to {MOST_TOKENS:,}")
         if caller not in CALLERS:
             raise InvalidValue("caller", caller, f"choose one of {', '.join(CALLERS)}")
-        self._record("usage", [str(model), int(input_tokens), int(output_tokens), caller])
+        name = plain(str(model), "model")
+        self._record("usage", [name, int(input_tokens), int(output_tokens), caller])
 
     def set_title(self, title: str) -> None:
-        """Name the run."""
-        self._record("title", str(title))
+        """Name the run.
+
+        Raises:
+            UnserialisablePayload: it is no text.
+            AttemptFenced: the attempt is over.
+
+        """
+        self._record("title", plain(str(title), "title"))
 
     def _record(self, kind: str, data: JSON) -> None:
         self._check_open()
@@ -285,6 +298,10 @@ class RunContext:
     def _check_open(self) -> None:
         if self._gate.closed:
             raise AttemptFenced(self._request.run_id)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
 
 RESERVED = frozenset({"metadata", "end", "error", "gap", "heartbeat"})

@@ -11,6 +11,7 @@ import pykka
 
 from ..domain.enums import CancelAction, StopReason
 from ..domain.identifiers import RunId, ThreadId
+from ..domain.payload import plain
 from ..domain.policies import RestartPolicy
 from ..domain.supervision import Health, RunNode, SupervisionEvent, SupervisionTree, ThreadNode
 from ..observers import CountStreams, DescribeObserver
@@ -103,7 +104,7 @@ class SupervisorControl:
             whether it will; `False` if it has ended or is ending.
 
         """
-        message = FailRun(error, StopReason.FAILED_BY_OPERATOR)
+        message = FailRun(plain(error, "error"), StopReason.FAILED_BY_OPERATOR)
         return bool(await self._ask_run(run_id, message))
 
     async def _ask_run(self, run_id: str, message: Any) -> Any:

@@ -39,7 +39,7 @@ from .wiring import Registry, Settings, Wiring
 _log = structlog.get_logger("callboard.runtime")
 
 _PATIENCE = 5.0
-"""Seconds a closing runtime waits for the journal, and then for observers, to finish."""
+"""Seconds a draining runtime waits for the journal, and a closing one for observers."""
 
 
 class House:
@@ -249,6 +249,7 @@ class House:
 
         """
         self.registry.closing = True
+        await self._stored(min(timeout, _PATIENCE))  # what was being admitted is a run by now
         await self._wait_for_runs(timeout)
         left = tuple(self.registry.runs)
         if left:
@@ -256,7 +257,12 @@ class House:
             for ref in list(self.registry.threads.values()):
                 ref.send(AbortAll(CancelAction.INTERRUPT, StopReason.SHUTDOWN))
             await self._wait_for_runs(self.wiring.settings.abort_grace + 1.0)
+        await self._stored()
         return left
+
+    async def _stored(self, timeout: float = _PATIENCE) -> None:
+        """Wait until what was given to the journal is stored, unless that takes too long."""
+        await asyncio.wait([self.wiring.journal.request(Barrier())], timeout=timeout)
 
     async def wait_for(self, run_ids: tuple[str, ...]) -> None:
         """Wait until these runs have ended."""
@@ -274,7 +280,7 @@ class House:
 
     async def close(self) -> None:
         """Store and tell what is still under way, then stop every actor."""
-        await asyncio.wait([self.wiring.journal.request(Barrier())], timeout=_PATIENCE)
+        await self._stored()
         told = [ref.request(CaughtUp()) for ref in self._observers.values() if ref.is_alive()]
         if told:
             await asyncio.wait(told, timeout=_PATIENCE)

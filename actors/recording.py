@@ -127,6 +127,9 @@ class RecordingActor(LoopActor):
     @handles(Committed, system=True)
     def _committed(self, message: Committed) -> None:
         verdict = message.outcome.verdict
+        if verdict is Verdict.FAILED and message.tag == PROGRESS:
+            self._not_storable(message.outcome.error)
+            return
         # Progress, and what a replaced actor sent again, may have been stored before.
         repeated = message.tag == PROGRESS or self.book.crashes > 0
         if verdict is not Verdict.APPLIED and not (verdict is Verdict.STALE and repeated):
@@ -157,6 +160,11 @@ class RecordingActor(LoopActor):
         elif self._turn_pending:
             self._turn_pending = False
             self._go_on()
+
+    def _not_storable(self, cause: str | None) -> None:
+        """What the agent recorded is gone: the run cannot succeed."""
+        if self.book.ending is None and self.book.phase not in OVER:
+            self._end(Ending(error=f"What the agent recorded cannot be stored ({cause})."))
 
     def _lost(self, message: Committed) -> None:
         """Somebody else owns the run now: end this activation of it."""

@@ -12,6 +12,7 @@ from ..domain.enums import LifecycleEventType, RunScope, RunStatus, StopReason
 from ..domain.errors import UnknownAgent
 from ..domain.fence import Fence
 from ..domain.identifiers import Slot, slot_of
+from ..domain.store_errors import StoreUnavailable
 from ..domain.views import RunSnapshot
 from ..observers import Append, Barrier
 from ..store.entries import Entry, Unfinished
@@ -26,6 +27,8 @@ ORPHANED = Ending(error="The process that ran it is gone.", reason=StopReason.OR
 """How a run ends whose process died."""
 _AT_ONCE = 64
 """Threads that are loaded at the same time."""
+_BETWEEN_TRIES = 1.0
+"""Seconds before those are asked for again that could not be loaded."""
 
 
 class Recovery:
@@ -86,14 +89,29 @@ class Recovery:
         return run.status is RunStatus.RUNNING and not restarts_orphans(self._wiring, run)
 
     async def take_up(self, thread_ids: list[str]) -> None:
-        """Bring these threads into memory: they queue their runs again, in order."""
-        supervisor = self._wiring.supervisor
+        """Bring these threads into memory: they queue their runs again, in order.
+
+        Those that the store does not tell of are asked for again until it does.
+        """
+        while thread_ids := await self._activate(thread_ids):
+            pause = self._wiring.kernel.future()
+            self._wiring.kernel.loop.call_later(_BETWEEN_TRIES, pause.set)
+            await pause
+
+    async def _activate(self, thread_ids: list[str]) -> list[str]:
+        """Returns those that the store did not tell of."""
+        supervisor, left = self._wiring.supervisor, []
         for start in range(0, len(thread_ids), _AT_ONCE):
-            answers = [
-                supervisor.request(Activate(thread_id, Describe()))
-                for thread_id in thread_ids[start : start + _AT_ONCE]
+            some = thread_ids[start : start + _AT_ONCE]
+            requests = [supervisor.request(Activate(thread_id, Describe())) for thread_id in some]
+            answers = await asyncio.gather(*requests, return_exceptions=True)
+            left += [
+                thread_id
+                for thread_id, answer in zip(some, answers, strict=True)
+                if isinstance(answer, BaseException)
+                and isinstance(answer.__cause__, StoreUnavailable)
             ]
-            await asyncio.gather(*answers, return_exceptions=True)
+        return left
 
 
 def restarts_orphans(wiring: Wiring, run: RunSnapshot) -> bool:

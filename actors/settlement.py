@@ -50,8 +50,8 @@ def last_frames(ending: Ending | None) -> LastFrames:
 
 
 def error_text(error: BaseException) -> str:
-    """An exception as it is recorded: `"Type: text"`."""
-    text = str(error)
+    """An exception as it is recorded: `"Type: text"`, without the lone surrogates of file names."""
+    text = str(error).encode(errors="replace").decode()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

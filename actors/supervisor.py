@@ -12,6 +12,7 @@ import structlog
 from ..domain.enums import StopReason
 from ..domain.errors import Fenced, UnknownAgent
 from ..domain.payload import JSON
+from ..domain.store_errors import StoreUnavailable
 from ..domain.supervision import SupervisionEvent, SupervisionEventType
 from ..kernel import Crashed, LoopActor, LoopRef, Terminated, handles
 from ..observers import ObserverFailed, OwnershipLost, StoreTrouble
@@ -328,7 +329,8 @@ class SupervisorActor(LoopActor):
 
     def _observer_crashed(self, name: str, observer: AddObserver, cause: BaseException) -> None:
         error, window = error_text(cause), self._observer_crashes[name]
-        if window.exceeded(self.kernel.now()):
+        its_own = not isinstance(cause, StoreUnavailable)
+        if its_own and window.exceeded(self.kernel.now()):
             observer.cursor.suspended = cause
             self._publish(SupervisionEventType.OBSERVER_SUSPENDED, error=error, observer=name)
         else:

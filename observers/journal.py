@@ -149,7 +149,8 @@ class JournalActor(LoopActor):
     def _in_trouble(self, fault: str | None) -> None:
         if fault is not None or self._trouble is not None:
             self._trouble = fault
-            self._supervisor.send(StoreTrouble(fault, "journal"))
+            told = None if fault is None else f"The store does not take writes ({fault})."
+            self._supervisor.send(StoreTrouble(told, "journal"))
 
     @handles(Append)
     def _append(self, message: Append) -> None:
@@ -315,7 +316,7 @@ class JournalActor(LoopActor):
         if not isinstance(error, StoreUnavailable):
             error = StoreUnavailable("a group of entries", repr(error))
         self._failures += 1
-        self._in_trouble(str(error))
+        self._in_trouble(error.cause)
         if isinstance(error, OutcomeUnknown) and group:
             self._in_doubt = group
         else:

@@ -9,6 +9,7 @@ observer costs nobody anything. What it is told after a restart begins at its cu
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Any, NamedTuple
@@ -82,13 +83,15 @@ class Cursor:
 
     """
 
-    __slots__ = ("current", "durable", "failures", "position", "saved", "suspended")
+    __slots__ = ("current", "durable", "failures", "position", "saved", "saving", "suspended")
 
     def __init__(self, position: int | None, *, durable: bool = False) -> None:
         self.position = position
         self.durable = durable
         self.saved: int | None = None
         """What is stored of it; `None` before that is known."""
+        self.saving: asyncio.TimerHandle | None = None
+        """When it is stored next."""
         self.current: Delivery | None = None
         """What it is being told now."""
         self.failures = 0
@@ -153,7 +156,9 @@ class ObserverActor(LoopActor):
             cursor.position = cursor.position if stored is None else stored
 
     def _save_later(self) -> None:
-        self.kernel.after(SAVE_EVERY, self.actor_ref, _SaveCursor())
+        if self._cursor.saving is not None:
+            self._cursor.saving.cancel()  # it may be that of an incarnation that failed
+        self._cursor.saving = self.kernel.after(SAVE_EVERY, self.actor_ref, _SaveCursor())
 
     @handles(_SaveCursor)
     async def _save_now_and_then(self, _: _SaveCursor) -> None:

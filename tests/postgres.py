@@ -124,6 +124,12 @@ class PostgresServer:
         )
         return int(killed.split()[-1])  # behind warnings about sessions that ended meanwhile
 
+    def processes(self) -> list[int]:
+        """The ids of the running server's processes; the one that makes the others is first."""
+        first = (self._data / "postmaster.pid").read_text().split()[0]
+        others = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return [int(pid) for pid in (first, *others)]
+
     @property
     def _log(self) -> Path:
         return self._folder / "log"

@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from ...domain.store_errors import StoreUnavailable
+
 _ROW_FAULTS = frozenset(
     {"SQLITE_CONSTRAINT", "SQLITE_MISMATCH", "SQLITE_TOOBIG", "SQLITE_RANGE", "SQLITE_ERROR"}
 )
@@ -66,6 +68,8 @@ def is_read_only(error: BaseException) -> bool:
 
 def described(error: BaseException) -> str:
     """An error in one line."""
+    if isinstance(error, StoreUnavailable):
+        return error.cause
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     text = " ".join(str(cause).split()) or type(cause).__name__
     found = code(error)

@@ -51,7 +51,8 @@ class Claims:
         epoch: int = connection.execute(
             update(state).values(epoch=state.c.epoch + 1).returning(state.c.epoch)
         ).scalar_one()
-        self._check(connection, numbers)
+        living = self._living(connection)
+        self._check(connection, numbers, living)
         if not self._prolong(connection):
             name = {"owner": self.owner, "host": socket.gethostname(), "pid": os.getpid()}
             connection.execute(insert(owners).values(lease_until=self._until(), **name))
@@ -59,10 +60,18 @@ class Claims:
         if numbers:
             row = {"epoch": epoch, "owner": self.owner}
             connection.execute(insert(slots), [{"slot": number, **row} for number in numbers])
+        self._forget_dead(connection, living)
         return epoch
 
-    def _check(self, connection: Connection, numbers: list[Slot]) -> None:
-        living = self._living(connection)
+    def _forget_dead(self, connection: Connection, living: Iterable[int]) -> None:
+        """Delete the dead owners that have no slot any more."""
+        holders = select(slots.c.owner).where(slots.c.owner.is_not(None))
+        dead = owners.c.owner.not_in([self.owner, *living]), owners.c.owner.not_in(holders)
+        connection.execute(delete(owners).where(*dead))
+
+    def _check(
+        self, connection: Connection, numbers: list[Slot], living: dict[int, tuple[int, str]]
+    ) -> None:
         held = select(slots.c.owner).where(
             slots.c.slot.in_(numbers), slots.c.owner != self.owner, slots.c.owner.in_(living)
         )
