@@ -249,8 +249,9 @@ class House:
 
         """
         self.registry.closing = True
-        await self._stored(min(timeout, _PATIENCE))  # what was being admitted is a run by now
-        await self._wait_for_runs(timeout)
+        deadline = self.kernel.now() + timeout
+        await self._stored(timeout)  # what was being admitted is a run by now
+        await self._wait_for_runs(max(0.0, deadline - self.kernel.now()))
         left = tuple(self.registry.runs)
         if left:
             _log.warning("closing_with_live_runs", run_ids=list(left))

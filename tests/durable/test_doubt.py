@@ -6,6 +6,7 @@ from unittest import mock
 
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callboard.domain import OutcomeUnknown, StoreUnavailable
 from callboard.store.entries import Entry, Verdict
@@ -155,3 +156,64 @@ def test_runs_go_on_while_answers_are_lost(tmp_path, arrives):
                 assert lifecycle == list(range(1, len(lifecycle) + 1))
 
     asyncio.run(story())
+
+
+def test_a_group_in_doubt_is_not_taken_for_what_others_stored_in_its_place(tmp_path):
+    async def story():
+        async with opened_store(url_of(tmp_path)) as store:
+            group = group_of((await own(store))())
+            with lost_commits(arrives=False), pytest.raises(OutcomeUnknown):
+                await store.commit(group)
+            await store.events.append([event(9, "another", "u")])
+
+            assert {o.verdict for o in await store.commit(group)} == {Verdict.APPLIED}
+            assert numbers(await store.events.read()) == [9, 1, 2, 1, 3, 1, 4]
+
+    asyncio.run(story())
+
+
+SLOW_COMMIT = (
+    """
+CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$
+""",
+    """
+CREATE CONSTRAINT TRIGGER linger AFTER INSERT ON run_events
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION linger()
+""",
+)
+
+
+def test_a_commit_that_the_server_still_carries_out_is_waited_for(postgres):
+    async def story():
+        async with opened_store(postgres.new_database()) as store:
+            fence = (await own(store))()
+            await store.write("a trigger", lambda c: run_script(c, SLOW_COMMIT))
+            group = [inserted(fence, run(), event(1))]
+            with connection_lost_in_commit(), pytest.raises(OutcomeUnknown):
+                await store.commit(group)
+
+            assert [o.verdict for o in await store.commit(group)] == [Verdict.APPLIED]
+            assert numbers(await store.events.read()) == [1]
+
+    asyncio.run(story())
+
+
+def run_script(connection, script):
+    for statement in script:
+        connection.exec_driver_sql(statement)
+
+
+@contextmanager
+def connection_lost_in_commit():
+    """The connection is gone a moment after the COMMIT was sent."""
+    commit = AsyncConnection.commit
+
+    async def losing(connection):
+        raw = await connection.get_raw_connection()
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.3, raw.driver_connection.terminate)
+        await commit(connection)
+
+    with mock.patch.object(AsyncConnection, "commit", losing):
+        yield

@@ -10,6 +10,7 @@ from callboard import Runtime
 from callboard.domain import RunStatus, RuntimeClosed, StoreUnavailable
 from callboard.store import MemoryStore
 from callboard.store.sql import SqlStore
+from callboard.store.sql.events import SqlEventLog
 from callboard.store.sql.runs import SqlRunStore
 from tests.durable.house import AGENTS, dies, opened_store, runtime_on, url_of
 from tests.store.contract import event, inserted, own, run
@@ -25,20 +26,14 @@ async def works(url):
 
 
 @pytest.mark.parametrize(
-    "fails", [(SqlStore, "claim"), (SqlStore, "events"), (SqlRunStore, "list_unfinished")]
+    "fails", [(SqlStore, "claim"), (SqlEventLog, "head"), (SqlRunStore, "list_unfinished")]
 )
 def test_a_runtime_that_cannot_start_leaves_its_store_closed(tmp_path, fails):
     async def story():
-        with mock.patch.object(*fails, side_effect=AWAY, new_callable=failing):
-            with pytest.raises(StoreUnavailable, match="is away"):
-                await runtime_on(url_of(tmp_path)).start()
+        failing = mock.patch.object(*fails, side_effect=AWAY)
+        with failing, pytest.raises(StoreUnavailable, match="is away"):
+            await runtime_on(url_of(tmp_path)).start()
         assert await works(url_of(tmp_path))
-
-    def failing(**_):
-        return mock.PropertyMock(side_effect=AWAY) if fails[1] == "events" else raises
-
-    async def raises(*_):
-        raise AWAY
 
     asyncio.run(story())
 
@@ -55,11 +50,11 @@ def test_a_runtime_whose_vital_actor_failed_closes_its_store(tmp_path):
 
 
 class SlowStore(MemoryStore):
-    """Takes ten virtual seconds for each commit."""
+    """Takes three virtual seconds for each commit."""
 
     def commit(self, group):
         async def later():
-            await passes(10)
+            await passes(3)
             return MemoryStore.commit(self, group)
 
         return later()

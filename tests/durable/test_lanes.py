@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 from sqlalchemy import Connection
 
-from callboard.domain import StoreUnavailable
+from callboard.domain import InvalidValue
 from callboard.store.entries import Entry, Verdict
 from callboard.store.sql import SqlStore
 from callboard.store.sql.event_writer import EventWriter
@@ -37,18 +37,21 @@ def test_what_a_caller_gave_up_that_then_failed_is_remembered_by_nobody(tmp_path
         failing.wait(10 if lane == "thread" else 0)
         raise ConnectionResetError("the disk is gone")
 
+    async def given_up(store, group):
+        with mock.patch.object(Connection, "commit", fail):
+            given = asyncio.create_task(store.commit(group))
+            await asyncio.to_thread(begun.wait, 10)
+            given.cancel()
+            await asyncio.wait([given])
+        behind = asyncio.ensure_future(store._database.lane.run(lambda _: None))
+        failing.set()
+        await behind
+
     async def story():
         async with opened_on(url_of(tmp_path), lane) as store:
             fence = (await own(store))()
             group = [inserted(fence, run(), event(1))]
-            with mock.patch.object(Connection, "commit", fail):
-                given = asyncio.create_task(store.commit(group))
-                await asyncio.to_thread(begun.wait, 10)
-                given.cancel()
-                await asyncio.wait([given])
-                failing.set()
-                with pytest.raises(StoreUnavailable):  # when this fails, so has the other
-                    await store.commit([Entry(fence)])
+            await given_up(store, group)
 
             outcomes = await store.commit(group)
             assert [outcome.verdict for outcome in outcomes] == [Verdict.APPLIED]
@@ -58,9 +61,10 @@ def test_what_a_caller_gave_up_that_then_failed_is_remembered_by_nobody(tmp_path
 
 
 def test_a_write_that_fails_takes_nothing_from_the_group_behind_it(tmp_path):
-    told, add = threading.Event(), EventWriter.add_fresh
+    inside, told, add = threading.Event(), threading.Event(), EventWriter.add_fresh
 
     def waits_until_the_failure_is_told(self, *arguments):
+        inside.set()
         assert told.wait(10)
         return add(self, *arguments)
 
@@ -76,9 +80,11 @@ def test_a_write_that_fails_takes_nothing_from_the_group_behind_it(tmp_path):
             waits = mock.patch.object(EventWriter, "add_fresh", waits_until_the_failure_is_told)
             with waits:
                 group = [Entry(fence, events=(event(2), message(1)))]
-                _, (outcome,) = await asyncio.gather(
-                    failing, store.commit(group), return_exceptions=True
-                )
+                behind = asyncio.ensure_future(store.commit(group))
+                await asyncio.sleep(0)  # the lane has both
+                inside.wait(10)  # and nobody has heard of the first yet
+                (outcome,) = await behind
+            assert isinstance(failing.exception(), InvalidValue)
 
             assert outcome.verdict is Verdict.APPLIED, outcome.error
             assert numbers(await store.events.read()) == [1, 2, 1]

@@ -1,11 +1,20 @@
 """A process dies; the next one on the same file goes on where it was."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
+from unittest import mock
 
 from callboard import RestartPolicy, Runtime
-from callboard.domain import RunStatus, StopReason
+from callboard.domain import (
+    CreateRunCommand,
+    RunSnapshot,
+    RunStatus,
+    StopReason,
+    StoreUnavailable,
+)
 from callboard.store.sql import SqlStore
-from tests.durable.house import dies, echo, forever, runtime_on, url_of
+from callboard.store.sql.runs import SqlRunStore
+from tests.durable.house import dies, echo, forever, opened_store, runtime_on, url_of
 
 
 async def lifecycle(runtime, run_id):
@@ -222,5 +231,52 @@ def test_many_orphans_are_each_settled_once(tmp_path):
             for run in runs:
                 kinds = [kind for _, kind in await lifecycle(runtime, run.run_id)]
                 assert kinds.count("run_failed") == 1
+
+    asyncio.run(story())
+
+
+async def left_pending(url, **fields):
+    """A store with a queued run that nobody runs."""
+    async with opened_store(url) as store:
+        await store.runs.put(pending("r", "t", **fields))
+
+
+def pending(run_id, thread_id, created_at):
+    request = CreateRunCommand(
+        run_id=run_id, thread_id=thread_id, assistant_id="echo", input="a", after_seconds=0.1
+    )
+    return RunSnapshot(
+        request=request, status=RunStatus.PENDING, created_at=created_at, updated_at=created_at
+    )
+
+
+def test_a_clock_that_was_ahead_delays_nobody_after_a_restart(tmp_path):
+    async def story():
+        url = url_of(tmp_path)
+        await left_pending(url, created_at=datetime.now(UTC) + timedelta(days=1))
+        async with runtime_on(url) as runtime:
+            result = await asyncio.wait_for(runtime.wait("r"), 30)
+        assert result.status is RunStatus.SUCCESS
+
+    asyncio.run(story())
+
+
+def test_a_queued_run_whose_thread_could_not_be_loaded_is_loaded_later(tmp_path):
+    away, load = [StoreUnavailable("a query", "it is away")], SqlRunStore.load_thread
+
+    async def fails_once(store, thread_id):
+        if away:
+            raise away.pop()
+        return await load(store, thread_id)
+
+    async def story():
+        url, ended = url_of(tmp_path), asyncio.Event()
+        await left_pending(url, created_at=datetime.now(UTC))
+        runtime = runtime_on(url)
+        runtime.observe(lambda e: ended.set() if e.event_type == "run_completed" else None)
+        with mock.patch.object(SqlRunStore, "load_thread", fails_once):
+            async with runtime:
+                await asyncio.wait_for(ended.wait(), 30)
+        assert away == []
 
     asyncio.run(story())

@@ -13,6 +13,12 @@ from tests.durable.house import AGENTS, runtime_on, url_of
 from tests.support import virtual
 
 SURROGATE = "a\ud800"
+
+
+def fails(_):
+    raise OSError(f"no file {SURROGATE}")
+
+
 AGENTS_THAT_ASK_TOO_MUCH = {
     "title": lambda run: run.set_title(SURROGATE),
     "role": lambda run: run.message("ai\x00", "x"),
@@ -20,7 +26,7 @@ AGENTS_THAT_ASK_TOO_MUCH = {
     "model": lambda run: run.record_usage(SURROGATE, 1, 0),
     "usage": lambda run: run.record_usage("m", 2**63, 0),
     "frame": lambda run: run.emit(SURROGATE, 1),
-    "error": lambda run: open(SURROGATE),
+    "error": fails,
 }
 
 
