@@ -45,7 +45,6 @@ async def rows(folder: Path, scale: float) -> AsyncIterator[Row | str]:
     """The lines about runs, with 1, 20 and 200 threads."""
     settings = Settings(keep_streams=100)
     grouped, single = url_of(folder / "grouped.db"), OneByOne(url_of(folder / "single.db"))
-    await single.open()
     async with (
         Runtime({"agent": agent}, store=grouped, settings=settings) as ours,
         Runtime({"agent": agent}, store=single, settings=settings) as plain,
