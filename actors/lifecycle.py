@@ -188,7 +188,6 @@ class Lifecycle(Reads):
             self._state = "not started"
             raise
         self._house, self._directory = house, LocalDirectory(house)
-        self._state = "running"
         for bound in self._bindings:
             house.observe(*bound)
         try:
@@ -197,6 +196,7 @@ class Lifecycle(Reads):
             self._state = "closed"
             await house.close()
             raise
+        self._state = "running"  # not before: an orphan is not to be found by a caller first
 
     async def drain(self, timeout: float | None = None) -> tuple[str, ...]:
         """Admit nothing more, let runs finish, then abort what remains.

@@ -242,7 +242,8 @@ class SupervisorActor(LoopActor):
         window = self._thread_crashes.setdefault(
             thread_id, CrashWindow(settings.crash_limit, settings.crash_window)
         )
-        if window.exceeded(self.kernel.now()):
+        its_own = not isinstance(message.cause, StoreUnavailable)
+        if its_own and window.exceeded(self.kernel.now()):
             self.quarantined[thread_id] = error
             self._publish(SupervisionEventType.THREAD_QUARANTINED, thread_id, None, error)
         else:

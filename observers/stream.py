@@ -194,6 +194,8 @@ class StreamActor(LoopActor):
         stream.unstored -= len(frames)
         if message.outcome.verdict is Verdict.APPLIED:
             self._extend(stream, frames)
+        else:
+            stream.buffer.skip(len(frames))  # their numbers are given: readers are told of a gap
         self._answer_seal(stream)
 
     @handles(Seal)

@@ -18,9 +18,7 @@ LEASE = 15.0
 """Seconds after which a silent owner's slots may be taken."""
 READERS = 4
 _PATIENCE = 10.0
-"""Seconds to wait for a connection."""
-_ANSWER = 30.0
-"""Seconds to wait for a statement's answer."""
+"""Seconds to wait for a connection, or for a statement's answer, at most."""
 _IDLE = 5.0
 """Seconds that a transaction may do nothing, or a third of the lease: then its process hangs,
 and keeps all others from writing and from prolonging their leases."""
@@ -49,8 +47,8 @@ class PostgresDatabase:
         self._owner = owner
         self._lease = lease
         self._arguments: dict[str, Any] = {
-            "timeout": _PATIENCE,
-            "command_timeout": _ANSWER,
+            "timeout": _patience(lease),
+            "command_timeout": _patience(lease),
             "server_settings": {
                 "application_name": "callboard",
                 "synchronous_commit": "on" if durability == "full" else "off",
@@ -113,3 +111,8 @@ class PostgresDatabase:
 def _is_alive(connection: Connection, owner: int) -> bool:
     locked = text("SELECT pg_try_advisory_xact_lock(:owner)")
     return not connection.execute(locked, {"owner": owner}).scalar_one()
+
+
+def _patience(lease: float) -> float:
+    """Seconds to wait for an answer: a lease must be renewed behind one that never comes."""
+    return min(_PATIENCE, max(1.0, lease / 3))
