@@ -138,6 +138,21 @@ async def test_who_lost_a_slot_writes_nothing_there_any_more(store):
 
 
 @contract
+@pytest.mark.parametrize("events", [(event(2),), (event(1),), ()], ids=["new", "known", "none"])
+async def test_who_lost_a_slot_adds_no_event_to_what_it_wrote_before(store, events):
+    former = (await own(store))()
+    await commit(store, Entry(former, events=(event(1),)))
+    await commit(store, Entry(former, events=(event(0),)))
+    latter = (await own(store))()
+
+    (outcome,) = await commit(store, Entry(former, events=events))
+    (heir,) = await commit(store, Entry(latter, events=(event(3),)))
+
+    assert verdicts([outcome, heir]) == ["fenced", "applied"]
+    assert numbers(await store.events.read()) == [1, 0, 3]
+
+
+@contract
 async def test_a_fence_that_nobody_claimed_is_refused(store):
     fence = await own(store)
     future = Fence(fence().slot, fence().epoch + 1)
