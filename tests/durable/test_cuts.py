@@ -12,6 +12,9 @@ import pytest
 from callboard.domain import CallboardError, RunStatus
 from tests.durable.house import AGENTS, CutStore, dies, opened_store, runtime_on, url_of
 
+pytestmark = pytest.mark.leaves_tasks
+"""A runtime that dies leaves tasks behind, on purpose."""
+
 MOST_WRITES = 12
 
 

@@ -4,6 +4,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from unittest import mock
 
+import pytest
+
 from callboard import RestartPolicy, Runtime
 from callboard.domain import (
     CreateRunCommand,
@@ -15,6 +17,9 @@ from callboard.domain import (
 from callboard.store.sql import SqlStore
 from callboard.store.sql.runs import SqlRunStore
 from tests.durable.house import dies, echo, forever, opened_store, runtime_on, url_of
+
+pytestmark = pytest.mark.leaves_tasks
+"""A runtime that dies leaves tasks behind, on purpose."""
 
 
 async def lifecycle(runtime, run_id):
