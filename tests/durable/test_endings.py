@@ -14,10 +14,10 @@ from callboard.store.sql.events import SqlEventLog
 from callboard.store.sql.runs import SqlRunStore
 from tests.durable.house import AGENTS, dies, opened_store, runtime_on, url_of
 from tests.store.contract import event, inserted, own, run
+from tests.support import passes, virtual
 
 pytestmark = pytest.mark.leaves_tasks
 """A runtime that dies leaves tasks behind, on purpose."""
-from tests.support import passes, virtual
 
 AWAY = StoreUnavailable("it", "the store is away")
 
