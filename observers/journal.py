@@ -127,11 +127,6 @@ class JournalActor(LoopActor):
         self._observers: dict[LoopRef[Any], bool] = {}
         """Who is told, and whether as a required one."""
 
-    @property
-    def healthy(self) -> bool:
-        """Whether the store took the last group, and answers in time."""
-        return self._trouble is None
-
     def on_start(self) -> None:
         """Look after the store now and then."""
         self._look_later()

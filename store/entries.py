@@ -13,6 +13,9 @@ from ..domain.fence import Fence
 from ..domain.payload import JSON
 from ..domain.views import RunSnapshot, RunUsage, StoredRunEvent
 
+_LONGEST_MODEL_NAME = 128
+"""Characters of a model's name that are kept."""
+
 
 class NewEvent(NamedTuple):
     """An event before the log gave it its `position` and `seq`."""
@@ -152,3 +155,8 @@ class Pruned:
 
     def __add__(self, other: Pruned) -> Pruned:
         return Pruned(self.runs + other.runs, self.events + other.events)
+
+
+def kept_model_name(name: str | None) -> str | None:
+    """A model's name as stores keep it: stripped and short; blank is `None`."""
+    return (name or "").strip()[:_LONGEST_MODEL_NAME] or None

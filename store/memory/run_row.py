@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from ...domain.enums import RunStatus
 from ...domain.views import RunSnapshot
-from ..entries import RunChange, RunCompletion
-
-_LONGEST_MODEL_NAME = 128
-"""Characters of a model's name that are kept."""
+from ..entries import RunChange, RunCompletion, kept_model_name
 
 
 class RunRow:
@@ -90,7 +87,7 @@ class RunRow:
 
     def set_model_name(self, name: str | None) -> None:
         """Keep the name stripped and short; blank is `None`."""
-        self.model_name = (name or "").strip()[:_LONGEST_MODEL_NAME] or None
+        self.model_name = kept_model_name(name)
 
     def complete(self, completion: RunCompletion) -> None:
         """Write what is known; `None` leaves a field as it is."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Connection, Select, Text, and_, bindparam, or_, select
 
-from ...domain.enums import EventCategory
+from ...domain.enums import IN_FLIGHT, EventCategory
 from ...domain.views import StoredRunEvent
 from ..entries import NewEvent
 from .prepared import Query
@@ -267,7 +267,7 @@ def _bounds(
 
 def _within(run: Any, bounds: dict[str, Any]) -> dict[str, Any]:
     """These bounds, narrowed to where the run's events lie."""
-    live = run.status in ("pending", "running")
+    live = run.status in IN_FLIGHT
     last = bounds["before"] if live else min(bounds["before"], run.last_seq + 1)
     return {
         **bounds,

@@ -15,7 +15,6 @@ from ...domain.errors import CallboardError
 from ...domain.store_errors import (
     StoreCorrupt,
     StoreOutdated,
-    StoreTooNew,
     StoreUnusable,
 )
 from ...domain.views import RunSnapshot, StoredRunEvent
@@ -27,7 +26,7 @@ from .revisions import HEAD, REVISIONS
 from .schema import events, runs, threads
 from .statements import log_end
 from .values import event_of, snapshot_of
-from .versions import version
+from .versions import too_new, version
 
 T = TypeVar("T")
 
@@ -117,8 +116,7 @@ class Inspection:
         if found is None:
             raise StoreUnusable(str(self.place), "callboard has no tables in it", "Name another")
         if found not in REVISIONS:
-            fault = f"its schema is version {found}, and this callboard knows up to {HEAD}"
-            raise StoreTooNew(str(self.place), fault, "Use the newer callboard that made it")
+            raise too_new(self.place, found)
         if found != HEAD:
             fault = f"its schema is version {found}, and this callboard needs {HEAD}"
             raise StoreOutdated(str(self.place), fault, "Run 'callboard db upgrade'")
@@ -225,10 +223,9 @@ def _damages(connection: Connection) -> tuple[str, ...]:
 def _holes(connection: Connection, promised: int) -> tuple[str, ...]:
     """What no database can know: whether the log tells all that it must."""
     faults = []
-    last = connection.execute(select(func.max(events.c.position))).scalar() or 0
-    given = log_end(connection)
-    if max(last, given) < promised:
-        faults.append(_regressed(max(last, given), promised))
+    end = log_end(connection)
+    if end < promised:
+        faults.append(_regressed(end, promised))
     strays = (
         select(func.count())
         .select_from(events.outerjoin(runs, runs.c.run_no == events.c.run_no))

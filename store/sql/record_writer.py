@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from ...domain.enums import IN_FLIGHT
 from ...domain.run import TRANSITIONS
 from ...domain.views import RunSnapshot
 from ..entries import RunChange
@@ -122,7 +123,7 @@ class RecordWriter:
         thread = self._roster.thread(connection, run.thread_id)
         statements.keep_position.run(connection)
         statements.raise_thread_floor.run(connection, thread=thread.number, floor=thread.seq)
-        live = run.status in ("pending", "running")
+        live = run.status in IN_FLIGHT
         deleted: int = statements.delete_run_events.run(
             connection,
             thread=thread.number,

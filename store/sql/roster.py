@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from ...domain.enums import IN_FLIGHT
 from ..entries import NewEvent
 from .known import Known, KnownRun, KnownThread
 from .statements import Statements
@@ -75,7 +76,7 @@ class Roster:
             thread=self.thread(connection, row.thread_id),
             first_seq=row.first_seq,
             last_sequence=row.last_sequence,
-            live=row.status in ("pending", "running"),
+            live=row.status in IN_FLIGHT,
             marks={f"{run_id}/": row.last_sequence},
             all_marks=False,
         )

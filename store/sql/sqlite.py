@@ -231,8 +231,7 @@ class SqliteDatabase:
 
     def _prepare(self, connection: Connection) -> int:
         prepare(connection, self.place)
-        position: int = log_end(connection)
-        return position
+        return log_end(connection)
 
     def _check_pages(self, connection: sqlite3.Connection) -> None:
         if self.path.stat().st_size > _LARGEST_CHECKED:

@@ -67,9 +67,6 @@ class Statements:
             update(state).where(state.c.position < latest).values(position=latest)
         )
         self.read_slots = prepared(select(slots.c.slot, slots.c.epoch))
-        self.raise_epoch = prepared(
-            update(state).values(epoch=state.c.epoch + 1).returning(state.c.epoch)
-        )
         self._prepare_threads(prepared)
         self._prepare_runs(prepared, upsert)
         self._prepare_events(prepared)

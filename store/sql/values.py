@@ -14,12 +14,10 @@ from ...domain.commands import CreateRunCommand
 from ...domain.enums import CancelAction, EventCategory, RunStatus, StopReason
 from ...domain.payload import JSON
 from ...domain.views import RunSnapshot, RunUsage, StoredRunEvent
-from ..entries import NewEvent, RunChange, RunCompletion
+from ..entries import NewEvent, RunChange, RunCompletion, kept_model_name
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_LONGEST_MODEL_NAME = 128
-"""Characters of a model's name that are kept."""
 
 encode = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 """A payload as text. Raises `ValueError` or `TypeError` for what is no JSON."""
@@ -47,7 +45,7 @@ def printable(text: str | None) -> str | None:
 
 def model_name(name: str | None) -> str | None:
     """A model's name, stripped and short; blank is `None`."""
-    return printable((name or "").strip()[:_LONGEST_MODEL_NAME]) or None
+    return printable(kept_model_name(name))
 
 
 # Runs.

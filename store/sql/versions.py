@@ -39,13 +39,18 @@ def prepare(connection: Connection, place: Place) -> None:
     if current is None:
         _create(connection, place)
     elif current not in REVISIONS:
-        raise StoreTooNew(
-            str(place),
-            f"its schema is version {current}, and this callboard knows up to {HEAD}",
-            "Use the newer callboard that made it",
-        )
+        raise too_new(place, current)
     elif current != HEAD:
         _upgrade(connection, place, current)
+
+
+def too_new(place: Place, found: str) -> StoreTooNew:
+    """What is wrong with a store of a version that is not known."""
+    return StoreTooNew(
+        str(place),
+        f"its schema is version {found}, and this callboard knows up to {HEAD}",
+        "Use the newer callboard that made it",
+    )
 
 
 def _create(connection: Connection, place: Place) -> None:

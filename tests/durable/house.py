@@ -40,9 +40,6 @@ class CutStore:
         self._lost_answer = lost_answer
         self.was_cut = asyncio.Event()
 
-    def __getattr__(self, name):
-        return getattr(self._store, name)
-
     async def commit(self, group):
         self._left -= 1
         if self._left >= 0:
