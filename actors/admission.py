@@ -80,7 +80,7 @@ class AdmittingActor(LoopActor):
         """A defect while answering may leave the queue half changed."""
         return not isinstance(error, CallboardError)
 
-    def _admit(self, admission: Admission, awaited: int) -> None:
+    def _admit(self, admission: Admission) -> None:
         """The record is stored: from here on the run exists."""
         raise NotImplementedError
 
@@ -174,7 +174,7 @@ class AdmittingActor(LoopActor):
         self._admission = None
         self.resume()
         if message.outcome.verdict is Verdict.APPLIED:
-            self._admit(admission, message.awaited)
+            self._admit(admission)
         elif admission.reply is not None:
             admission.reply.set_exception(self._refusal(admission, message.outcome))
 

@@ -64,6 +64,7 @@ def live_runs(wiring: Wiring, thread_id: str) -> list[tuple[LoopRef[RunActor], R
 def _revive(wiring: Wiring, thread: LoopActor, unfinished: Unfinished, fence: Fence) -> Member:
     run = unfinished.run
     book = RunBook(wiring, Ledger(run, unfinished.sequence + 1, fence))
+    book.inherited = run.status is RunStatus.RUNNING
     ref: LoopRef[RunActor] = thread.kernel.spawn(
         RunActor, wiring, thread.actor_ref, book, parent=thread
     )

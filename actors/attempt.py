@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -58,23 +59,16 @@ class Attempt:
     def __init__(
         self, wiring: Wiring, book: RunBook, executor: Executor, actor: LoopRef[Any]
     ) -> None:
-        request, ledger = book.ledger.request, book.ledger
-        self.number = ledger.attempt
+        self.number = book.ledger.attempt
         self.gate = AttemptGate()
-        self.context = RunContext(
-            request,
-            self.number,
-            actor,
-            book.writer,
-            book.abort,
-            Checkpoint(wiring, request, ledger.fence, self.gate, actor, book.writer),
-            self.gate,
-        )
+        self.context = _context(wiring, book, actor, self.gate)
         self._executor = executor
         self._actor = actor
         self._wiring = wiring
         self.task = wiring.kernel.run(
-            _execute(executor, self.context, book), self._ended, f"callboard run {request.run_id}"
+            _execute(executor, self.context, book),
+            self._ended,
+            f"callboard run {self.context.run_id}",
         )
 
     @property
@@ -97,13 +91,8 @@ class Attempt:
 
     def restore(self, captured: Any) -> asyncio.Task[None]:
         """Put the thread's state back; the actor gets `Restored`."""
-
-        def done(task: asyncio.Task[None]) -> None:
-            error = asyncio.CancelledError() if task.cancelled() else task.exception()
-            self._actor.send(Restored(error))
-
-        name = f"callboard rollback {self.context.run_id}"
-        return self._wiring.kernel.run(self._executor.restore(self.context, captured), done, name)
+        work = self._executor.restore(self.context, captured)
+        return _restoring(self._wiring, work, self.context.run_id, self._actor)
 
     def _ended(self, task: asyncio.Task[AttemptOutput]) -> None:
         if task.cancelled():
@@ -113,6 +102,36 @@ class Attempt:
         else:
             ended = AttemptEnded(self.number, task.result(), None)
         self._actor.send(ended)
+
+
+def restore_orphan(
+    wiring: Wiring, book: RunBook, executor: Executor, actor: LoopRef[Any]
+) -> asyncio.Task[None]:
+    """Put the thread's state back to what it was before another process began the run."""
+    context = _context(wiring, book, actor, AttemptGate())
+
+    async def restore() -> None:
+        await executor.restore(context, await executor.capture(context))
+
+    return _restoring(wiring, restore(), context.run_id, actor)
+
+
+def _context(wiring: Wiring, book: RunBook, actor: LoopRef[Any], gate: AttemptGate) -> RunContext:
+    ledger = book.ledger
+    checkpoint = Checkpoint(wiring, ledger.request, ledger.fence, gate, actor)
+    return RunContext(
+        ledger.request, ledger.attempt, actor, book.writer, book.abort, checkpoint, gate
+    )
+
+
+def _restoring(
+    wiring: Wiring, work: Coroutine[Any, Any, None], run_id: str, actor: LoopRef[Any]
+) -> asyncio.Task[None]:
+    def done(task: asyncio.Task[None]) -> None:
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        actor.send(Restored(error))
+
+    return wiring.kernel.run(work, done, f"callboard rollback {run_id}")
 
 
 async def _execute(executor: Executor, context: RunContext, book: RunBook) -> AttemptOutput:

@@ -12,7 +12,7 @@ from ..store.entries import Entry
 from .abort import AbortSignal
 from .attempt import UNSET, Attempt
 from .ledger import Ledger
-from .settlement import Ending
+from .settlement import Ending, metadata_of
 
 if TYPE_CHECKING:
     from .wiring import Wiring
@@ -69,6 +69,7 @@ class RunBook:
         "crashes",
         "ending",
         "history",
+        "inherited",
         "ledger",
         "phase",
         "restarts",
@@ -90,6 +91,8 @@ class RunBook:
         )
         self.ending: Ending | None = None
         self.attempt: Attempt | None = None
+        self.inherited = False
+        """Another process began it, and may have left something behind."""
         self.captured: Any = UNSET
         """The state before the run, once its agent has begun."""
         self.settlement: Entry | None = None
@@ -104,12 +107,7 @@ class RunBook:
 
     def metadata(self) -> JSON:
         """The frame that opens each attempt."""
-        request = self.ledger.request
-        return {
-            "run_id": str(request.run_id),
-            "thread_id": str(request.thread_id),
-            "attempt": max(1, self.ledger.attempt),
-        }
+        return metadata_of(self.ledger)
 
     def wait(self, reply: LoopFuture[Any]) -> None:
         """Note somebody who waits for the end, and forget those who have given up."""

@@ -43,7 +43,7 @@ class Checkpoint:
     last one saved.
     """
 
-    __slots__ = ("_actor", "_fence", "_gate", "_request", "_wiring", "_writer")
+    __slots__ = ("_actor", "_fence", "_gate", "_request", "_wiring")
 
     def __init__(
         self,
@@ -52,14 +52,12 @@ class Checkpoint:
         fence: Fence,
         gate: AttemptGate,
         actor: LoopRef[Any],
-        writer: FrameWriter,
     ) -> None:
         self._wiring = wiring
         self._request = request
         self._fence = fence
         self._gate = gate
         self._actor = actor
-        self._writer = writer
 
     async def load(self) -> JSON:
         """The thread's state as last saved; `None` if never."""
@@ -81,7 +79,7 @@ class Checkpoint:
         copied = plain(state, "state")
         self._check_open()
         if self._request.resumable:
-            await self._writer.stream.request(Sync(self._request.run_id))
+            await self._wiring.ask(self._wiring.stream, Sync(self._request.run_id))
         await self._actor.request(Describe())  # what it recorded is on its way now
         self._check_open()
         await self._write(SaveState(self._request.thread_id, self._request.run_id, copied))
@@ -95,7 +93,8 @@ class Checkpoint:
         await self._write(DropState(self._request.thread_id, self._request.run_id))
 
     async def _write(self, checkpoint: SaveState | DropState) -> None:
-        await self._wiring.journal.request(Write(Entry(self._fence, checkpoint=checkpoint)))
+        entry = Entry(self._fence, checkpoint=checkpoint)
+        await self._wiring.ask(self._wiring.journal, Write(entry))
 
 
 class RunContext:

@@ -75,7 +75,7 @@ class SupervisorControl:
         return SupervisionTree(
             threads=tuple(sorted(threads, key=lambda node: node.thread_id)),
             observers=tuple(observers),
-            streams=await house.wiring.stream.request(CountStreams()),
+            streams=await house.wiring.ask(house.wiring.stream, CountStreams()),
             abandoned=self._abandoned(house),
         )
 
@@ -118,6 +118,10 @@ class SupervisorControl:
 
         Returns:
             the ids of the aborted runs, once they have ended.
+
+        Raises:
+            RuntimeClosed: the runtime ended before they did.
+            ActorCrashed: the actor of one of them failed for good.
 
         """
         house, thread = self._house(), ThreadId(thread_id)
@@ -177,7 +181,7 @@ class SupervisorControl:
 
         """
         house = self._house()
-        await house.wiring.supervisor.request(Quarantine(None))
+        await house.wiring.ask(house.wiring.supervisor, Quarantine(None))
         return await house.recover()
 
     @staticmethod

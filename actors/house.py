@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pykka
 import structlog
 
 from ..domain.enums import CancelAction, StopReason
-from ..domain.errors import ActorCrashed, RuntimeClosed
+from ..domain.errors import ActorCrashed, CallboardError, RuntimeClosed
 from ..domain.identifiers import SLOTS, Slot
 from ..domain.store_errors import StoreUnavailable
 from ..domain.supervision import SupervisionEvent, SupervisionEventType
@@ -34,9 +34,12 @@ from .messages import AbortAll, Activate, AddObserver, RemoveObserver, Wait
 from .reader import FrameReader
 from .recovery import Recovery
 from .supervisor import SupervisorActor
-from .wiring import Registry, Settings, Wiring
+from .wiring import Registry, Settings, Wiring, ended
 
 _log = structlog.get_logger("callboard.runtime")
+
+Hosting = KernelOptions | Callable[[], Kernel] | None
+"""How a kernel is set up, or what makes one."""
 
 _PATIENCE = 5.0
 """Seconds a draining runtime waits for the journal, and a closing one for observers."""
@@ -64,7 +67,7 @@ class House:
         settings: Settings,
         agents: Agents,
         workers: Workers,
-        options: KernelOptions | None = None,
+        hosting: Hosting = None,
         slots: Iterable[int] | None = None,
     ) -> House:
         """Open the store, claim slots, and start the actors on the running loop.
@@ -74,7 +77,7 @@ class House:
 
         """
         epochs, head = await _opened(store, slots)
-        kernel = Kernel(options)
+        kernel = hosting() if callable(hosting) else Kernel(hosting)
         houses: list[House] = []
         supervisor = kernel.spawn(
             SupervisorActor,
@@ -125,11 +128,7 @@ class House:
         try:
             return await future
         except pykka.ActorDeadError as error:
-            if self.kernel.closed:
-                raise self.closed_error() from error
-            if isinstance(error.__cause__, StoreUnavailable):
-                raise error.__cause__ from error
-            raise ActorCrashed(f"Thread '{thread_id}'", "its actor stopped") from error
+            raise self._explained(error, f"Thread '{thread_id}'") from error
 
     def tell(self, thread_id: str, message: Any) -> None:
         """Tell the thread's actor something, behind what it was told before."""
@@ -157,18 +156,26 @@ class House:
         Raises:
             RunNotFound: there is no such run.
             RuntimeClosed: the runtime ended before the answer.
+            ActorCrashed: its thread's actor failed for good before the answer.
 
         """
         try:
             return await self.reader.read(run_id, after, limit, wait)
         except pykka.ActorDeadError as error:
-            raise self.closed_error() from error
+            raise self._explained(error, f"The thread of run '{run_id}'") from error
+
+    def _explained(self, error: pykka.ActorDeadError, what: str) -> CallboardError:
+        """What the death of an actor means to who asked it."""
+        cause = error.__cause__
+        if self.kernel.closed:
+            return self.closed_error()
+        if not self.wiring.complete:  # it is about to be closed
+            return ended(cause)
+        return cause if isinstance(cause, StoreUnavailable) else ActorCrashed(what, "it stopped")
 
     def closed_error(self) -> RuntimeClosed:
         """Why nothing answers."""
-        if self.failure is not None:
-            return RuntimeClosed(f"failed ({self.failure!r})", "make a new one and recover")
-        return RuntimeClosed("closed")
+        return ended(self.failure)
 
     # Recovery.
 
@@ -266,11 +273,19 @@ class House:
         await asyncio.wait([self.wiring.journal.request(Barrier())], timeout=timeout)
 
     async def wait_for(self, run_ids: tuple[str, ...]) -> None:
-        """Wait until these runs have ended."""
+        """Wait until these runs have ended.
+
+        Raises:
+            RuntimeClosed: the runtime ended before they did.
+            ActorCrashed: the actor of one of them failed for good.
+
+        """
         runs = self.registry.runs
         waits = [runs[run_id].request(Wait()) for run_id in run_ids if run_id in runs]
-        if waits:
-            await asyncio.wait(waits)
+        try:
+            await asyncio.gather(*waits)
+        except pykka.ActorDeadError as error:
+            raise self._explained(error, "A run") from error
 
     async def _wait_for_runs(self, timeout: float) -> None:
         waits = [ref.request(Wait()) for ref in self.registry.runs.values()]

@@ -26,7 +26,7 @@ from .reads import Reads
 from .wiring import Settings
 
 if TYPE_CHECKING:
-    from ..kernel import KernelOptions
+    from .house import Hosting
 
 
 class Bound(NamedTuple):
@@ -53,7 +53,7 @@ class Lifecycle(Reads):
         max_queued_runs: int = 1000,
         passivate_after: float = 60.0,
         settings: Settings | None = None,
-        kernel: KernelOptions | None = None,
+        kernel: Hosting = None,
     ) -> None:
         self._settings = settings or Settings(
             abort_grace=abort_grace,
@@ -63,7 +63,7 @@ class Lifecycle(Reads):
         )
         self._store = open_store(store, durability)
         self._slots = None if slots is None else _checked_slots(slots)
-        self._kernel_options = kernel
+        self._hosting = kernel
         self._workers = Workers(self._settings.max_workers)
         self._agents = Agents(restart or RestartPolicy(), self._workers)
         self._agents.register_all(agents or {})
@@ -181,7 +181,7 @@ class Lifecycle(Reads):
                 self._settings,
                 self._agents,
                 self._workers,
-                self._kernel_options,
+                self._hosting,
                 self._slots,
             )
         except BaseException:

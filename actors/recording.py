@@ -31,18 +31,17 @@ class RecordingActor(LoopActor):
         wiring: whom to talk to.
         thread: the actor of its thread.
         book: the run.
-        awaited: required observers that have still to be told of its creation.
 
     """
 
-    def __init__(self, wiring: Wiring, thread: LoopRef[Any], book: RunBook, awaited: int) -> None:
+    def __init__(self, wiring: Wiring, thread: LoopRef[Any], book: RunBook) -> None:
         self._wiring = wiring
         self._thread = thread
         self.book = book
         self._ledger = book.ledger
-        self._awaited = awaited
-        self._turn_pending = False
-        """It may go on, but required observers have still to be told."""
+        self._awaited = 0
+        """Answers of required observers that are still to come."""
+        self._start_stored = False
         self._end_stored = False
 
     def fails_on(self, error: Exception) -> bool:
@@ -50,7 +49,7 @@ class RecordingActor(LoopActor):
         return not isinstance(error, CallboardError)
 
     def _go_on(self) -> None:
-        """Its start is stored, or its turn has come, and the required observers know."""
+        """Its start is stored, and the required observers know."""
         raise NotImplementedError
 
     def _end(self, ending: Ending) -> None:
@@ -137,7 +136,7 @@ class RecordingActor(LoopActor):
             return
         self._awaited += message.awaited
         if message.tag == START:
-            self._turn_pending = True
+            self._start_stored = True
         elif message.tag == END:
             self._end_stored = True
         if not self._awaited:
@@ -157,8 +156,8 @@ class RecordingActor(LoopActor):
         """Nothing stored so far waits for an observer."""
         if self._end_stored:
             self._settled()
-        elif self._turn_pending:
-            self._turn_pending = False
+        elif self._start_stored:
+            self._start_stored = False
             self._go_on()
 
     def _not_storable(self, cause: str | None) -> None:

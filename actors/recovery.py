@@ -67,7 +67,7 @@ class Recovery:
             slot = slot_of(thread_id)
             if self._settle(list(group), Fence(slot, epochs[slot])):
                 left.append(thread_id)
-        await self._wiring.journal.request(Barrier())
+        await self._wiring.ask(self._wiring.journal, Barrier())
         return [each.run.run_id for each in found], left
 
     def _settle(self, runs: list[Unfinished], fence: Fence) -> bool:

@@ -13,7 +13,7 @@ from ..kernel import LoopRef, handles
 from ..observers import (
     ConsumersLeft,
 )
-from .attempt import UNSET, Attempt
+from .attempt import UNSET, Attempt, restore_orphan
 from .book import Phase, RunBook
 from .messages import (
     Abort,
@@ -49,21 +49,14 @@ class RunActor(RecordingActor):
         wiring: whom to talk to.
         thread: the actor of its thread.
         book: the run.
-        awaited: required observers that have still to be told of its creation.
 
     """
 
     supervised = True
     mailbox_capacity = 10_000
 
-    def __init__(
-        self,
-        wiring: Wiring,
-        thread: LoopRef[Any],
-        book: RunBook,
-        awaited: int = 0,
-    ) -> None:
-        super().__init__(wiring, thread, book, awaited)
+    def __init__(self, wiring: Wiring, thread: LoopRef[Any], book: RunBook) -> None:
+        super().__init__(wiring, thread, book)
         self._restart: RestartRun | None = None
         """A new attempt was asked for, and the old one has still to unwind."""
         self._timeout: asyncio.TimerHandle | None = None
@@ -81,9 +74,6 @@ class RunActor(RecordingActor):
     @handles(Start)
     def _start(self, _: Start) -> None:
         if self.book.phase is Phase.QUEUED:
-            if self._awaited:
-                self._turn_pending = True
-                return
             self.book.phase = Phase.STARTING
             if self._ledger.status is RunStatus.RUNNING:
                 entry = self._ledger.restarted("orphaned", 0.0, self._now())
@@ -92,14 +82,9 @@ class RunActor(RecordingActor):
             self._commit(entry, START)
 
     def _go_on(self) -> None:
-        if self.book.phase is Phase.STARTING:
-            self._execute()
-        else:
-            self._start(Start())
-
-    def _execute(self) -> None:
-        """The start is stored, and the required observers know."""
         book = self.book
+        if book.phase is not Phase.STARTING:
+            return
         if book.ending is not None:
             self._unwound()
             return
@@ -222,11 +207,11 @@ class RunActor(RecordingActor):
     @handles(GraceIsUp, system=True)
     def _grace_is_up(self, message: GraceIsUp) -> None:
         book, attempt = self.book, self.book.attempt
-        if attempt is None or attempt.number != message.attempt:
+        if message.attempt != self._ledger.attempt:
             return
         if book.phase is Phase.RESTORING:
             self._restored(Restored(TimeoutError("rollback took longer than the abort grace")))
-        elif book.phase is Phase.UNWINDING and not attempt.gate.closed:
+        elif attempt is not None and book.phase is Phase.UNWINDING and not attempt.gate.closed:
             request = self._ledger.request
             attempt.fence()
             self._wiring.supervisor.send(
@@ -242,14 +227,22 @@ class RunActor(RecordingActor):
         if book.ending is None:
             self._try_again()
             return
-        action, attempt = book.ending.action, book.attempt
-        rolls_back = action is not None and CancelPolicy.rolls_back_checkpoint(action)
-        if rolls_back and attempt is not None and book.captured is not UNSET:
-            book.phase = Phase.RESTORING
-            self._arm_grace(attempt.number)
-            attempt.restore(book.captured)
+        action = book.ending.action
+        if action is None or not CancelPolicy.rolls_back_checkpoint(action):
+            self._settle()
+        elif book.attempt is not None and book.captured is not UNSET:
+            self._restore()
+            book.attempt.restore(book.captured)
+        elif book.attempt is None and book.inherited:
+            self._restore()
+            executor = self._wiring.agents.executor(self._ledger.request.assistant_id)
+            restore_orphan(self._wiring, book, executor, self.actor_ref)
         else:
             self._settle()
+
+    def _restore(self) -> None:
+        self.book.phase = Phase.RESTORING
+        self._arm_grace(self._ledger.attempt)
 
     @handles(Restored)
     def _restored(self, message: Restored) -> None:

@@ -312,7 +312,7 @@ class Runtime(Lifecycle):
             raise RunInFlight(run_id)
         house.wiring.stream.send(Cleanup(run_id, 0.0))
         entry = Entry(house.wiring.fence(run.thread_id), erase_run=run_id)
-        await house.wiring.journal.request(Write(entry))
+        await house.wiring.ask(house.wiring.journal, Write(entry))
         return True
 
     async def cleanup(self, run_id: str, delay: float = 0.0) -> None:

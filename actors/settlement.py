@@ -49,6 +49,16 @@ def last_frames(ending: Ending | None) -> LastFrames:
     return (("error", error_data(ending.status, ending.error)), ("end", end))
 
 
+def metadata_of(ledger: Ledger) -> JSON:
+    """What the frame says that opens each attempt."""
+    request = ledger.request
+    return {
+        "run_id": str(request.run_id),
+        "thread_id": str(request.thread_id),
+        "attempt": max(1, ledger.attempt),
+    }
+
+
 def error_text(error: BaseException) -> str:
     """An exception as it is recorded: `"Type: text"`, without the lone surrogates of file names."""
     text = str(error).encode(errors="replace").decode()
@@ -77,12 +87,14 @@ def end_entry(ledger: Ledger, ending: Ending | None, at: datetime, latest: int |
         ledger: the run's record; its status moves.
         ending: why it ends; `None` is success.
         at: now.
-        latest: how many frames a resumable run has; `None` for any other.
+        latest: how many frames a resumable run has; `None` for any other. One that has
+            none gets its first, which died with the process.
 
     """
     frames: tuple[NewEvent, ...] = ()
     if latest is not None:
-        numbered = enumerate(last_frames(ending), latest + 1)
+        first = () if latest else (("metadata", metadata_of(ledger)),)
+        numbered = enumerate(first + last_frames(ending), latest + 1)
         frames = tuple(_frame(ledger, seq, event, data, at) for seq, (event, data) in numbered)
     if ending is None:
         return ledger.completed(at, frames)

@@ -298,16 +298,16 @@ class SupervisorActor(LoopActor):
         """What is the matter with the store, or `None`."""
         return next(iter(self._store_troubles.values()), None)
 
-    # Observers.
+    # Observers. In the system lane: one that fails at once is known by then.
 
-    @handles(AddObserver)
+    @handles(AddObserver, system=True)
     def _add_observer(self, message: AddObserver) -> None:
         settings = self._wiring.settings
         self.observers[message.name] = message
         window = CrashWindow(settings.crash_limit, settings.crash_window)
         self._observer_crashes[message.name] = window
 
-    @handles(RemoveObserver)
+    @handles(RemoveObserver, system=True)
     def _remove_observer(self, message: RemoveObserver) -> bool:
         observer = self.observers.pop(message.name, None)
         if observer is None:

@@ -22,7 +22,7 @@ from ..domain.policies import MultitaskPolicy
 from ..domain.store_errors import StoreUnavailable
 from ..domain.supervision import ThreadNode
 from ..kernel import Crashed, handles
-from ..observers import Append, EndStream, Observed, OpenStream
+from ..observers import Append, EndStream, Observed, OpenStream, Write
 from ..store.entries import Entry, NewEvent
 from .admission import Admission, AdmittingActor
 from .adoption import adopt, live_runs
@@ -48,7 +48,7 @@ from .messages import (
 )
 from .queue import Member
 from .run import RunActor
-from .settlement import last_frames, status_after
+from .settlement import error_text, last_frames, status_after
 
 if TYPE_CHECKING:
     from .wiring import Wiring
@@ -85,6 +85,8 @@ class ThreadActor(AdmittingActor):
         """Learn from the store what is in flight."""
         if self._crash is not None:
             self.disown(ActorCrashed(f"thread '{self._thread_id}'", repr(self._crash)))
+            # Behind what the last incarnation had on its way to the store: it is decided then.
+            await self._wiring.ask(self._wiring.journal, Write(Entry(self._fence)))
         try:
             record = await self._wiring.store.runs.load_thread(self._thread_id)
         except StoreUnavailable as error:
@@ -122,7 +124,7 @@ class ThreadActor(AdmittingActor):
 
     # Admission: see `AdmittingActor`.
 
-    def _admit(self, admission: Admission, awaited: int) -> None:
+    def _admit(self, admission: Admission) -> None:
         """The record is stored: from here on the run exists."""
         command, run_id = admission.command, admission.run.run_id
         withdrawn = run_id in self._withdrawn
@@ -132,7 +134,7 @@ class ThreadActor(AdmittingActor):
             )
         if not self._known:
             self._known, self._owner = True, command.user_id
-        member = self._enlist(admission.ledger, awaited)
+        member = self._enlist(admission.ledger)
         self._queue.add(run_id, member)
         if admission.reply is not None:
             admission.reply.set(admission.run)
@@ -141,10 +143,10 @@ class ThreadActor(AdmittingActor):
             member.ref.send(Abort(CancelAction.INTERRUPT, StopReason.WITHDRAWN))
         self._advance()
 
-    def _enlist(self, ledger: Ledger, awaited: int) -> Member:
+    def _enlist(self, ledger: Ledger) -> Member:
         request = ledger.request
         book = RunBook(self._wiring, ledger)
-        ref = self.kernel.spawn(RunActor, self._wiring, self.actor_ref, book, awaited, parent=self)
+        ref = self.kernel.spawn(RunActor, self._wiring, self.actor_ref, book, parent=self)
         self._wiring.registry.runs[request.run_id] = ref
         leaves = request.on_disconnect is DisconnectMode.CANCEL
         self._wiring.stream.send(
@@ -161,10 +163,13 @@ class ThreadActor(AdmittingActor):
 
     @handles(Observed, system=True)
     def _observed(self, message: Observed) -> None:
-        """A required observer has been told of a run's creation: its run waits for that."""
-        member = self._queue.get(str(message.tag))
-        if member is not None:
-            member.ref.send(message)
+        """A required observer has been told of a run's creation.
+
+        The run need not wait for it: it waits until its start has been told, which is later.
+        """
+        run = self._wiring.registry.runs.get(str(message.tag))
+        if run is not None and message.error is not None:
+            run.send(FailRun(error_text(message.error), StopReason.OBSERVER_FAILED))
 
     # Turns.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pykka
+
 from ..domain.commands import check_seconds
-from ..domain.errors import InvalidValue
+from ..domain.errors import InvalidValue, RuntimeClosed
 from ..domain.fence import Fence
 from ..domain.identifiers import Slot, slot_of
 from ..domain.store_errors import SlotNotOwned
@@ -111,6 +113,23 @@ class Wiring:
     stream: LoopRef[Any]
     supervisor: LoopRef[Any]
 
+    @property
+    def complete(self) -> bool:
+        """Whether the actors live without which the runtime ends."""
+        return all(ref.is_alive() for ref in (self.supervisor, self.journal, self.stream))
+
+    async def ask(self, vital: LoopRef[Any], message: Any) -> Any:
+        """Have one of these actors answer.
+
+        Raises:
+            RuntimeClosed: it has failed, or the runtime has ended.
+
+        """
+        try:
+            return await vital.request(message)
+        except pykka.ActorDeadError as error:
+            raise ended(error.__cause__) from error
+
     def fence(self, thread_id: str) -> Fence:
         """For writes to a thread.
 
@@ -123,3 +142,10 @@ class Wiring:
         if epoch is None:
             raise SlotNotOwned(thread_id, slot)
         return Fence(slot, epoch)
+
+
+def ended(failure: BaseException | None) -> RuntimeClosed:
+    """Why nothing answers: a vital actor failed with this, or the runtime was closed."""
+    if failure is None:
+        return RuntimeClosed("closed")
+    return RuntimeClosed(f"failed ({failure!r})", "make a new one and recover")

@@ -56,6 +56,8 @@ class Ends:
             self.stop_now(mailbox, error)
             return
         mailbox.suspended = True
+        if mailbox.task is not None:  # what the failed incarnation still does counts no more
+            mailbox.task.cancel()
         self.post(parent, Envelope(Crashed(LoopRef(mailbox), error)))
 
     def _perish(self, mailbox: Mailbox, envelope: Envelope[Any], error: BaseException) -> None:

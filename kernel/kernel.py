@@ -62,7 +62,7 @@ class Kernel(Ends):
         self._ready: Schedule = deque() if options.schedule is None else options.schedule
         self._awake = False
         """True iff `_drain` is scheduled on the loop."""
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}
         self._context = copy_context()
         self._context.run(enter, self)
         self._inbound = Inbound(
@@ -363,10 +363,10 @@ class Kernel(Ends):
         task = self.loop.create_task(work, name=name, context=self._context.copy())
 
         def ended(task: asyncio.Task[T]) -> None:
-            self._tasks.discard(task)
+            self._tasks.pop(task, None)
             done(task)
 
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(ended, context=self._context)
         return task
 
@@ -382,5 +382,5 @@ class Kernel(Ends):
         for mailbox in reversed(list(self._mailboxes.values())):
             self.stop_now(mailbox)
         self._inbound.bounce()
-        for task in self._tasks:
+        for task in tuple(self._tasks):
             task.cancel()

@@ -64,8 +64,8 @@ class Mailbox:
         self.system: Lane | None = None
         self.parent = parent
         self.watchers: list[Mailbox] | None = None
-        self.owed: set[LoopFuture[Any]] | None = None
-        """Replies that handlers took upon themselves and have not given yet."""
+        self.owed: dict[LoopFuture[Any], None] | None = None
+        """Replies that handlers took upon themselves and have not given yet, oldest first."""
         self.task: asyncio.Task[Any] | None = None
         """The async handler that is under way."""
         self.scheduled = False
@@ -135,13 +135,13 @@ class Mailbox:
         """Note that the actor will answer `future` later."""
         future.owner = self
         if self.owed is None:
-            self.owed = set()
-        self.owed.add(future)
+            self.owed = {}
+        self.owed[future] = None
 
     def forget_reply(self, future: LoopFuture[Any]) -> None:
         """The actor has answered `future`."""
         if self.owed is not None:
-            self.owed.discard(future)
+            self.owed.pop(future, None)
             if not self.owed:
                 self.owed = None
 

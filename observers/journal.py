@@ -113,6 +113,8 @@ class JournalActor(LoopActor):
         self._pending: list[Append] = []
         self._in_doubt: list[Append] = []
         """A group that may be stored."""
+        self._doubted = False
+        """Whether the group under way was one."""
         self._committing = False
         self._gathering = False
         self._store_waits = False
@@ -231,6 +233,7 @@ class JournalActor(LoopActor):
             self._await(group, answer)
 
     def _next_group(self) -> list[Append]:
+        self._doubted = bool(self._in_doubt)
         if self._in_doubt:
             group, self._in_doubt = self._in_doubt, []
             return group
@@ -312,7 +315,7 @@ class JournalActor(LoopActor):
             error = StoreUnavailable("a group of entries", repr(error))
         self._failures += 1
         self._in_trouble(error.cause)
-        if isinstance(error, OutcomeUnknown) and group:
+        if group and (self._doubted or isinstance(error, OutcomeUnknown)):
             self._in_doubt = group
         else:
             self._keep(group, error)

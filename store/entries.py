@@ -76,7 +76,7 @@ class DropState(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What is written together or not at all.
+    """What is written together or not at all. An empty one writes nothing, in its turn.
 
     At most one of `insert`, `change`, `erase_thread`, `erase_run` and `checkpoint`, and the
     events that tell it, all of one thread. Anything else cannot be stored.

@@ -314,8 +314,8 @@ class Store(Protocol):
 
         A group whose fate is unknown may be committed again, unchanged: an entry with
         events, all of them stored already, is `APPLIED` once more and nothing is written
-        twice. Only an insert is then `DUPLICATE`, because another caller may have taken
-        its id; and a change without events may be `STALE`, because nothing tells it.
+        twice. Without events nothing tells whose doing it was: an insert is then
+        `DUPLICATE`, and a change may be `STALE`.
 
         Returns:
             one outcome an entry. A store in memory has nothing to wait for and answers

@@ -94,25 +94,26 @@ class MemoryStore:
             return _FENCED
         fault = self._event_table.fault(events) if events else None
         if fault is not None:
-            return Outcome(Verdict.FAILED, error=fault)
+            taken = insert is not None and self._run_table.get(insert.run_id) is not None
+            return _DUPLICATE if taken else Outcome(Verdict.FAILED, error=fault)
         if (insert, change, erase_thread, erase_run, checkpoint).count(None) < 4:
             return _OVERFULL
         if insert is not None:
             if not self._run_table.insert(insert):
-                return _DUPLICATE
+                return self._refused(events, _DUPLICATE)
         elif change is not None:
             if not self._run_table.change(change):
-                return self._refused(events)
+                return self._refused(events, _STALE)
         elif checkpoint is not None:
             self._checkpoints.write(checkpoint)
         else:
             self._erase(erase_thread, erase_run)
         return applied(self._event_table.append(events)) if events else APPLIED
 
-    def _refused(self, events: tuple[NewEvent, ...]) -> Outcome:
-        """The change's run stands elsewhere: because it was written before, or is stale."""
+    def _refused(self, events: tuple[NewEvent, ...], otherwise: Outcome) -> Outcome:
+        """The table did not take it: because it was written before, or for another reason."""
         found = self._event_table.find(events)
-        return applied(found) if found else _STALE
+        return applied(found) if found else otherwise
 
     def _erase(self, thread_id: str | None, run_id: str | None) -> None:
         if run_id is not None:

@@ -176,8 +176,16 @@ class Writer:
     ) -> Outcome:
         sequence = last_sequence(run.run_id, events) or 0
         if not self.records.insert(connection, run, sequence):
-            return _DUPLICATE
+            return self._inserted_before(connection, run, events) or _DUPLICATE
         return self._events.add(connection, events) if events else APPLIED
+
+    def _inserted_before(
+        self, connection: Connection, run: RunSnapshot, events: Sequence[NewEvent]
+    ) -> Outcome | None:
+        known = self.roster.find_run(connection, run.run_id)
+        if not events or known is None or known.thread_id != run.thread_id:
+            return None
+        return self._events.repeated(connection, events)
 
     def _change(
         self, connection: Connection, change: RunChange, events: Sequence[NewEvent]

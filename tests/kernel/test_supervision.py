@@ -275,21 +275,35 @@ class Brittle(Child):
 
     @handles(Hold)
     async def hold(self, message):
-        await self.gate.wait()
-        raise KeyError("second")
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            raise KeyError("second") from None
+
+
+@on_kernel
+async def test_an_actor_that_fails_while_an_async_handler_waits_leaves_it_no_time(kernel):
+    parent = kernel.spawn(Watcher).actor_inbox.actor
+    child = kernel.spawn(Child, parent=parent)
+    holding = child.request(Hold())
+    await settle()
+    kernel._crash(child.actor_inbox, ValueError("kaput"))
+    await settle()
+
+    with pytest.raises(pykka.ActorDeadError):
+        await holding
 
 
 @on_kernel
 async def test_what_an_old_incarnation_still_does_does_not_crash_the_new_one(kernel):
     parent = kernel.spawn(Watcher).actor_inbox.actor
     child = kernel.spawn(Brittle, parent=parent)
-    old, late = child.actor_inbox.actor, child.request(Hold())
+    late = child.request(Hold())
     await settle()
     child.tell(Urgent())
     await settle()
     kernel.revive(child)
     waiting = child.request(Note())
-    old.gate.set()
 
     with pytest.raises(KeyError):
         await late

@@ -124,17 +124,22 @@ async def test_a_run_fails_with_the_error_of_an_observer_it_requires(kind):
 
 @virtual
 async def test_a_run_waits_for_an_observer_it_requires():
-    recorder = Recorder()
-    async with opened({"agent": succeed}) as runtime:
+    recorder, executed = Recorder(), []
+
+    async def agent(run):
+        executed.append([event.event_type for event in recorder.of(run)])
+
+    async with opened({"agent": agent}) as runtime:
         runtime.observe(recorder, required=True)
         recorder.gate.clear()
         run = await runtime.create_run("t", "agent")
         await passes(10)
-        assert (await runtime.get_run(run.run_id)).status == "pending"
+        assert executed == []
 
         recorder.gate.set()
 
         assert (await runtime.wait(run.run_id)).status == "success"
+        assert executed == [["run_created", "thread_status_updated", "run_started"]]
         assert recorder.of(run)[-1].event_type in ("run_completed", "thread_status_updated")
 
 

@@ -10,6 +10,7 @@ from tests.store.contract import (
     PENDING,
     RUNNING,
     SUCCESS,
+    at,
     changed,
     commit,
     contract,
@@ -226,13 +227,32 @@ async def test_a_group_committed_again_is_applied_again_and_written_once(store):
 
 
 @contract
-async def test_an_insert_committed_again_is_a_duplicate_and_written_once(store):
+async def test_an_insert_committed_again_is_applied_again_and_written_once(store):
     fence = (await own(store))()
     entry = inserted(fence, run(), event(1))
     await commit(store, entry)
 
-    assert verdicts(await commit(store, entry, entry)) == ["duplicate", "duplicate"]
+    assert verdicts(await commit(store, entry, entry)) == ["applied", "applied"]
     assert numbers(await store.events.read()) == [1]
+
+
+@contract
+async def test_the_insert_of_somebody_else_under_the_same_id_is_a_duplicate(store):
+    fence = (await own(store))()
+    await commit(store, inserted(fence, run(), event(1)))
+
+    later = inserted(fence, run(), event(1, created_at=at(5)))
+    elsewhere = inserted(fence, run(thread_id="u"), event(1, thread_id="u"))
+    assert verdicts(await commit(store, later, elsewhere)) == ["duplicate", "duplicate"]
+    assert [e.thread_id for e in await store.events.read()] == ["t"]
+
+
+@contract
+async def test_without_events_nothing_tells_whose_an_insert_was(store):
+    fence = (await own(store))()
+
+    entry = inserted(fence, run())
+    assert verdicts(await commit(store, entry, entry)) == ["applied", "duplicate"]
 
 
 @contract

@@ -1,0 +1,310 @@
+"""What callboard promises, as a machine that is told what happens and objects.
+
+It knows nothing of actors. It is told four kinds of facts, each at the moment it becomes
+one: what is durable, when an agent's code executes, what callers are answered, and what
+readers of streams and observers see. The rules are those of the documented semantics.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+MOVES = {
+    "pending": {"running", "error", "timeout", "interrupted"},
+    "running": {"success", "error", "timeout", "interrupted"},
+}
+CLOSING = {
+    "success": "run_completed",
+    "error": "run_failed",
+    "timeout": "run_failed",
+    "interrupted": "run_cancelled",
+}
+ABORTING = {"interrupt", "rollback"}
+Fenced = Callable[[], bool]
+
+
+class Violation(NamedTuple):
+    """A promise that was broken: which one, and what is the case."""
+
+    rule: str
+    story: str
+
+
+@dataclass(slots=True, eq=False)
+class Life:
+    """What is known of one run."""
+
+    run_id: str
+    thread_id: str
+    place: int
+    request: Any
+    asked: set[str]
+    """What may end it early: `abort`, `fail`, `fault`, `death`, `shutdown`, `observer`."""
+    status: str = "pending"
+    began: int = 0
+    attempts: list[Fenced] = field(default_factory=list)
+    """Those whose code executes; each tells whether it was abandoned."""
+    woken: float | None = None
+    """When its agent was asked to unwind."""
+    outcome: str | None = None
+    """How its agent left: `returned`, `raised`, `cancelled`."""
+    bound: str | None = None
+    """What was promised to end it: `abort` or `fail`. A death of the process frees it."""
+    events: list[str] = field(default_factory=list)
+    told_at: float | None = None
+    """When somebody was told that it has ended."""
+    before: tuple[Any] | None = None
+    """The thread's state before it saved its own."""
+    frames: dict[int, Any] = field(default_factory=dict)
+
+    @property
+    def executing(self) -> bool:
+        """Whether code of its agent executes whose doings count."""
+        return not all(fenced() for fenced in self.attempts)
+
+    @property
+    def over(self) -> bool:
+        """Whether its status is terminal."""
+        return self.status in CLOSING
+
+    @property
+    def aborts(self) -> bool:
+        """Whether its creation aborts what is in flight."""
+        return str(self.request.multitask_strategy) in ABORTING
+
+    def __repr__(self) -> str:
+        return f"{self.run_id} ({self.status})"
+
+
+class Model:
+    """Holds a runtime against its promises.
+
+    Args:
+        now: the time in seconds.
+        grace: seconds that an aborted agent has to unwind.
+
+    """
+
+    def __init__(self, now: Callable[[], float], grace: float) -> None:
+        self._now, self._grace = now, grace
+        self.violations: list[Violation] = []
+        self.checked: Counter[str] = Counter()
+        self.runs: dict[str, Life] = {}
+        self._threads: dict[str, list[Life]] = defaultdict(list)
+        self._states: dict[str, Any] = {}
+        self._withdrawn: set[str] = set()
+        self._asked: dict[str, set[str]] = defaultdict(set)
+        self._closing = False
+
+    def check(self, rule: str, kept: object, *story: object) -> None:
+        """Hold something against a rule."""
+        self.checked[rule] += 1
+        if not kept:
+            self.violations.append(Violation(rule, " ".join(map(str, story))))
+
+    def _others(self, run: Life) -> list[Life]:
+        return [other for other in self._threads[run.thread_id] if other is not run]
+
+    # What is durable.
+
+    def inserted(self, snapshot: Any) -> None:
+        """A run's record is stored."""
+        run_id, thread_id = str(snapshot.run_id), str(snapshot.thread_id)
+        self.check("one record a run", run_id not in self.runs, run_id, "was inserted twice")
+        run = Life(run_id, thread_id, len(self.runs), snapshot.request, self._asked[run_id])
+        run.asked |= {"shutdown"} if self._closing else set()
+        self.runs[run_id] = run
+        self._threads[thread_id].append(run)
+        in_flight = [other for other in self._others(run) if not other.over]
+        if str(run.request.multitask_strategy) == "reject":
+            self.check("reject", not in_flight, run, "was admitted beside", in_flight)
+        for other in in_flight if run.aborts else ():
+            other.asked.add("abort")
+
+    def moved(self, run_id: str, status: str, reason: str | None, action: str | None) -> None:
+        """A run's status changed."""
+        run, status = self.runs[run_id], str(status)
+        self.check("transitions", status in MOVES.get(run.status, ()), run, "becomes", status)
+        run.status = status
+        if status == "running":
+            rivals = [other for other in self._others(run) if other.status == "running"]
+            self.check("one at a time", not rivals, run, "runs beside", rivals)
+            return
+        self.check("terminal means unwound", not run.executing, run, "executes")
+        self.check("a cause for each end", self._justified(run, reason), run, reason, run.asked)
+        self.check("an abort holds", run.bound != "abort" or status != "success", run)
+        self.check("a failing holds", run.bound != "fail" or status == "error", run)
+        if action == "rollback" and status == "interrupted" and run.before is not None:
+            state = self._states.get(run.thread_id)
+            self.check("rollback restores", state == run.before[0], run, "left", state)
+
+    def _justified(self, run: Life, reason: str | None) -> bool:
+        if run.status == "success":
+            return run.outcome == "returned"
+        if run.status == "interrupted":
+            gone = reason == "withdrawn" and run.thread_id in self._withdrawn
+            return gone or bool(run.asked & {"abort", "shutdown"})
+        if run.status == "timeout":
+            return run.request.timeout is not None
+        faulty = bool(run.asked & {"fault", "death", "fail", "observer"})
+        return faulty or run.outcome in {"raised", "cancelled"}
+
+    def logged(self, run_id: str, sequence: int, event_id: str, kind: str) -> None:
+        """A lifecycle event is in the log; one that was there before is the same one."""
+        run = self.runs[run_id]
+        if sequence <= len(run.events):
+            self.check("the log does not change", run.events[sequence - 1] == kind, event_id, kind)
+            return
+        self.check("no gap in sequences", sequence == len(run.events) + 1, run, sequence)
+        self.check("created comes first", (sequence == 1) == (kind == "run_created"), run, kind)
+        run.events.append(kind)
+        if kind in CLOSING.values():
+            ends = [each for each in run.events if each in CLOSING.values()]
+            self.check("terminal once", len(ends) == 1, run, ends)
+            self.check("event and status agree", CLOSING.get(run.status) == kind, run, kind)
+
+    def saved(self, thread_id: str, run_id: str, state: Any) -> None:
+        """An agent saved its thread's state."""
+        run = self.runs[run_id]
+        self.check("the dead do not write", not run.over, run, "saved")
+        run.before = run.before or (self._states.get(thread_id),)
+        self._states[thread_id] = state
+
+    def dropped(self, thread_id: str, run_id: str) -> None:
+        """What a run saved is forgotten."""
+        before = self.runs[run_id].before
+        if before is not None:
+            self._states[thread_id] = before[0]
+
+    def erased(self, run_id: str) -> None:
+        """A run's record is deleted."""
+        run = self.runs.pop(run_id, None)
+        if run is not None:
+            self.check("only the dead are erased", run.over, run)
+            self._threads[run.thread_id].remove(run)
+
+    # When code of agents executes.
+
+    def began(self, run_id: str, attempt: int, fenced: Fenced) -> None:
+        """An attempt's first line executes."""
+        run = self.runs[run_id]
+        everybody = [*self._others(run), run]
+        rivals = [each for each in everybody if each.executing]
+        self.check("one at a time", not rivals, run, "begins beside", rivals)
+        ghosts = [each for each in everybody if each.attempts]
+        self.check("time to unwind", all(map(self._had_time, ghosts)), ghosts)
+        self.check("durable before it begins", run.status == "running", run)
+        self.check("attempts count up", attempt > run.began, run, attempt, "after", run.began)
+        self.check("aborted before it began", run.bound is None or run.began, run)
+        earlier = [
+            other
+            for other in self._others(run)
+            if other.place < run.place and other.status == "pending"
+            if not (other.request.after_seconds or run.request.after_seconds)
+        ]
+        self.check("first in, first out", run.began or not earlier, run, "before", earlier)
+        run.began, run.outcome, run.woken = attempt, None, None
+        run.attempts.append(fenced)
+
+    def _had_time(self, ghost: Life) -> bool:
+        woken = self._now() if ghost.woken is None else ghost.woken
+        return self._now() - woken >= self._grace or "fault" in ghost.asked
+
+    def unwinds(self, run_id: str) -> None:
+        """An attempt noticed that it was asked to end."""
+        run = self.runs[run_id]
+        run.woken = self._now() if run.woken is None else run.woken
+
+    def left(self, run_id: str, outcome: str, fenced: Fenced) -> None:
+        """An attempt's last line executed."""
+        run = self.runs.get(run_id)
+        if run is not None and fenced in run.attempts:
+            run.attempts.remove(fenced)
+            run.outcome = run.outcome if fenced() else outcome
+
+    # What callers do and are answered.
+
+    def asks(self, run_id: str, what: str) -> None:
+        """Something may end a run from now on."""
+        self._asked[run_id].add(what)
+
+    def asks_all(self, what: str, thread_id: str | None = None) -> None:
+        """The same of every run in flight, or of a thread's."""
+        for run in self.runs.values():
+            if not run.over and thread_id in (None, run.thread_id):
+                run.asked.add(what)
+
+    def closes(self) -> None:
+        """The runtime is being closed: it may abort what is in flight, and what still comes."""
+        self._closing = True
+        self.asks_all("shutdown")
+
+    def withdrawn(self, thread_id: str) -> None:
+        """The caller of a `create` went away before the answer."""
+        self._withdrawn.add(thread_id)
+
+    def promised(self, run_id: str, what: str) -> None:
+        """The caller was told that the run will end by `abort` or `fail`."""
+        run = self.runs.get(run_id)
+        if run is not None and not run.over:
+            run.bound = run.bound or what
+
+    def acknowledged(self, run_id: str) -> None:
+        """`create` returned."""
+        run = self.runs.get(run_id)
+        self.check("acknowledged is durable", run is not None, run_id)
+        for other in self._others(run) if run is not None and run.aborts else ():
+            if run is not None and other.place < run.place and other.status == "pending":
+                other.bound = other.bound or "abort"
+
+    def refused(self, thread_id: str, rival: str, since: float) -> None:
+        """`create` raised `ConflictError`, which named the active run."""
+        run = self.runs.get(rival)
+        real = run and run.thread_id == thread_id and (run.told_at or since) >= since
+        self.check("a conflict is real", real, thread_id, "was busy with", run or rival)
+
+    def answered(self, run_id: str, status: str = "") -> None:
+        """Somebody was told that the run has ended, and perhaps how."""
+        run = self.runs.get(run_id)
+        if run is not None:
+            run.told_at = run.told_at or self._now()
+            agrees = run.over and status in (run.status, "")
+            self.check("durable before visible", agrees, run, "was answered", status)
+            self.check("answered means unwound", not run.executing, run)
+
+    def heard(self, before: int, run_id: str, sequence: int, again: bool) -> None:
+        """An observer was told of an event, `before` being the last of that run it heard."""
+        stored = run_id not in self.runs or sequence <= len(self.runs[run_id].events)
+        self.check("durable before told", stored, run_id, sequence)
+        in_order = sequence == before + 1 or (again and sequence <= before + 1)
+        self.check("observers in order", in_order, run_id, sequence, "after", before)
+
+    def unheard(self, heard: dict[str, int]) -> list[Life]:
+        """The runs of which somebody who hears everything, so far of each, has more to hear."""
+        return [run for run in self.runs.values() if heard.get(run.run_id, 0) != len(run.events)]
+
+    # Death, and the end.
+
+    def died(self) -> None:
+        """The process is gone: nothing executes, and what it promised without storing is void."""
+        self._closing = False
+        for run in self.runs.values():
+            run.attempts.clear()
+            if not run.over:
+                run.asked.add("death")
+                run.bound = run.outcome = None
+            if not run.request.resumable:
+                run.frames.clear()
+
+    def idle(self) -> bool:
+        """Whether no run is in flight."""
+        return all(run.over for run in self.runs.values())
+
+    def settled(self) -> None:
+        """Faults have stopped, and time enough has passed."""
+        for run in self.runs.values():
+            told = any(each in CLOSING.values() for each in run.events)
+            self.check("every run ends", run.over and told, run, run.events)

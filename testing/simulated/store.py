@@ -1,0 +1,197 @@
+"""A disk that outlives processes, and the store through which one process sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, cast
+
+from ...domain.enums import EventCategory, RunStatus
+from ...domain.identifiers import Slot
+from ...domain.payload import JSON
+from ...domain.store_errors import OutcomeUnknown, StoreUnavailable
+from ...store import MemoryStore
+from ...store.entries import DropState, Entry, Outcome, SaveState, Verdict
+from ...store.ports import CheckpointStore, EventLog, RunStore
+from .turbulence import Turbulence
+
+_LONGEST_PAUSE = 0.5
+"""Virtual seconds that a slow store takes for an answer."""
+_LONGEST_HANG = 25.0
+"""Virtual seconds that a hanging one does."""
+
+
+class Reader(Protocol):
+    """Is told of every durable fact, at the moment it becomes one."""
+
+    def inserted(self, run: Any) -> None:
+        """A run exists (`RunSnapshot`)."""
+
+    def moved(self, run_id: str, status: str, reason: str | None, action: str | None) -> None:
+        """A run's status changed."""
+
+    def logged(self, run_id: str, sequence: int, event_id: str, kind: str) -> None:
+        """A lifecycle event is in the log. Said again when it is written again."""
+
+    def saved(self, thread_id: str, run_id: str, state: JSON) -> None:
+        """A run made this its thread's state."""
+
+    def dropped(self, thread_id: str, run_id: str) -> None:
+        """What a run saved is forgotten."""
+
+    def erased(self, run_id: str) -> None:
+        """A run's record is deleted."""
+
+
+class Disk:
+    """What is durable.
+
+    Args:
+        reader: is told of every fact.
+
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self.memory = MemoryStore()
+        self._reader = reader
+
+    def write(self, entry: Entry) -> Outcome:
+        """Write one entry, all or nothing."""
+        before = self._status(entry)
+        outcome = self.memory.commit([entry])[0]
+        if outcome.verdict is Verdict.APPLIED:
+            self._tell(entry, outcome, before)
+        return outcome
+
+    def _status(self, entry: Entry) -> RunStatus | None:
+        """Of the run whose record it writes; `None` if there is none."""
+        run = entry.change or entry.insert
+        row = None if run is None else self.memory._run_table.get(run.run_id)
+        return None if row is None else row.status
+
+    def _tell(self, entry: Entry, outcome: Outcome, before: RunStatus | None) -> None:
+        reader = self._reader
+        if entry.insert is not None and before is None:
+            reader.inserted(entry.insert)
+        change = entry.change
+        if change is not None and before is change.expected and before is not change.target:
+            reason, action = change.stop_reason, change.action
+            reader.moved(
+                change.run_id, change.target, reason and str(reason), action and str(action)
+            )
+        if entry.erase_run is not None:
+            reader.erased(entry.erase_run)
+        if isinstance(entry.checkpoint, SaveState):
+            reader.saved(*entry.checkpoint)
+        elif isinstance(entry.checkpoint, DropState):
+            reader.dropped(*entry.checkpoint)
+        for event in outcome.events:
+            if event.category is EventCategory.LIFECYCLE:
+                number = event.sequence or 0
+                reader.logged(str(event.run_id), number, event.event_id, event.event_type)
+
+
+class _Medium:
+    """One shelf of the memory store, as slow and as unreliable as the real ones are."""
+
+    def __init__(self, shelf: Any, store: SimulatedStore) -> None:
+        self._shelf = shelf
+        self._store = store
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._shelf, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            await self._store.answer_for(f"{name}{args[:1]}")
+            answer = await method(*args, **kwargs)
+            await self._store.pause()
+            return answer
+
+        return call
+
+
+class SimulatedStore:
+    """The port `Store` of one process, on a disk that others will find.
+
+    Args:
+        disk: what is durable.
+        turbulence: decides what goes wrong.
+
+    """
+
+    def __init__(self, disk: Disk, turbulence: Turbulence) -> None:
+        self._disk = disk
+        self._turbulence = turbulence
+        memory = disk.memory
+        self.runs = cast("RunStore", _Medium(memory.runs, self))
+        self.events = cast("EventLog", _Medium(memory.events, self))
+        self.checkpoints = cast("CheckpointStore", _Medium(memory.checkpoints, self))
+
+    async def pause(self) -> None:
+        """Take some time, or hardly any."""
+        slow = self._turbulence.strikes("slow store")
+        await asyncio.sleep(self._turbulence.choices.between(0, _LONGEST_PAUSE) if slow else 0)
+
+    async def answer_for(self, what: str) -> None:
+        """Take some time, and fail now and then.
+
+        Raises:
+            StoreUnavailable: this time it does.
+
+        """
+        await self.pause()
+        if self._turbulence.strikes("read fails"):
+            raise StoreUnavailable(what, "the simulation wants it so")
+
+    async def open(self) -> None:
+        """Make the store ready."""
+        await self.answer_for("opening")
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+    @property
+    def lease(self) -> None:
+        """A claim holds as long as there is no other."""
+
+    @property
+    def heartbeat(self) -> None:
+        """Nobody else could take anything."""
+
+    async def claim(self, slots: Iterable[Slot]) -> int:
+        """Become the owner of `slots`."""
+        await self.answer_for("the claim of slots")
+        return await self._disk.memory.claim(slots)
+
+    async def renew(self) -> frozenset[Slot]:
+        """Everything that was claimed is still this store's."""
+        return await self._disk.memory.renew()
+
+    async def abandoned(self) -> frozenset[Slot]:
+        """None."""
+        return frozenset()
+
+    async def release(self) -> None:
+        """Whoever claims next, may."""
+
+    async def commit(self, group: Sequence[Entry]) -> list[Outcome]:
+        """Write a group of entries, or fail in one of the ways in which stores do.
+
+        Raises:
+            StoreUnavailable: nothing is stored.
+            OutcomeUnknown: all of it, a part of it or nothing is stored.
+
+        """
+        turbulence = self._turbulence
+        await self.pause()
+        if turbulence.strikes("store hangs"):
+            await asyncio.sleep(turbulence.choices.between(1.0, _LONGEST_HANG))
+        if turbulence.strikes("store fails"):
+            raise StoreUnavailable("a group", "the simulation wants it so")
+        lost = turbulence.strikes("answer lost")
+        stored = turbulence.choices.below(len(group) + 1) if lost else len(group)
+        outcomes = [self._disk.write(entry) for entry in group[:stored]]
+        await self.pause()
+        if lost:
+            raise OutcomeUnknown("a group", "the simulation lost the answer")
+        return outcomes

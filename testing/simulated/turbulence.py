@@ -1,0 +1,57 @@
+"""What goes wrong in a simulation, and how often."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .choices import Choices
+
+KINDS: dict[str, float] = {
+    "slow store": 0.15,
+    "store fails": 0.04,
+    "store hangs": 0.01,
+    "answer lost": 0.04,
+    "read fails": 0.03,
+    "delay": 0.03,
+    "handler raises": 0.002,
+    "handler raises after": 0.002,
+    "observer refuses": 0.05,
+}
+"""The faults there are, and the probability of each where it could happen."""
+
+
+class InjectedFault(RuntimeError):
+    """A handler failed because the simulation wanted it to."""
+
+
+@dataclass(slots=True)
+class Turbulence:
+    """Decides, wherever something could go wrong, whether it does.
+
+    Args:
+        choices: the stream of decisions.
+        kinds: the faults that may happen, and the probability of each.
+        told: is called with each fault, before it is felt.
+
+    """
+
+    choices: Choices
+    kinds: dict[str, float]
+    told: Callable[[str], None] = lambda kind: None
+    calm: bool = False
+    """Nothing goes wrong any more."""
+    happened: Counter[str] = field(default_factory=Counter)
+
+    def strikes(self, kind: str) -> bool:
+        """Whether this fault happens here and now."""
+        probability = self.kinds.get(kind)
+        if probability is None:
+            return False
+        # Drawn also when it is calm: what went before must not depend on it.
+        struck = self.choices.happens(probability) and not self.calm
+        if struck:
+            self.happened[kind] += 1
+            self.told(kind)
+        return struck

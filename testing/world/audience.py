@@ -1,0 +1,74 @@
+"""Observers that hold what they are told against the model."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from ...domain.events import RunLifecycleEvent
+from ..model import Model
+from ..simulated.turbulence import InjectedFault, Turbulence
+
+
+class _Moment:
+    """One step of the loop."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+class Witness:
+    """Hears of every event of every run, in order.
+
+    Args:
+        model: is told what was heard.
+        lasting: it hears everything from the beginning of the log, and after a restart what
+            it may have heard already; otherwise only what is stored while it is bound.
+
+    """
+
+    def __init__(self, model: Model, *, lasting: bool) -> None:
+        self._model = model
+        self._lasting = lasting
+        self.heard: dict[str, int] = {}
+        """The last event of each run."""
+        self._again = False
+        """Something may be told twice from now on."""
+
+    def shaken(self) -> None:
+        """An actor failed: what it was just being told, it may be told again."""
+        self._again = True
+
+    def restarted(self) -> None:
+        """It was bound to another process."""
+        self._again = self._lasting
+        if not self._lasting:
+            self.heard = {}
+
+    def on_event(self, event: RunLifecycleEvent) -> _Moment:
+        """Hear of an event, and take a moment."""
+        run_id, number = str(event.run_id), event.sequence
+        before = self.heard.get(run_id, 0 if self._lasting else number - 1)
+        self._model.heard(before, run_id, number, self._again)
+        self.heard[run_id] = max(before, number)
+        return _Moment()
+
+
+class Notary:
+    """A required observer, which refuses now and then.
+
+    Args:
+        model: is told of the refusal before it is felt.
+        turbulence: decides.
+
+    """
+
+    def __init__(self, model: Model, turbulence: Turbulence) -> None:
+        self._model = model
+        self._turbulence = turbulence
+
+    def on_event(self, event: RunLifecycleEvent) -> Any:
+        """Hear of an event, or refuse."""
+        if self._turbulence.strikes("observer refuses"):
+            self._model.asks(str(event.run_id), "observer")
+            raise InjectedFault("the notary refuses")

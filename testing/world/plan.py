@@ -1,0 +1,156 @@
+"""What a seed stands for: who does what, when, and what may go wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..simulated.choices import Choices
+from ..simulated.turbulence import KINDS
+from .commands import (
+    Cancel,
+    Close,
+    Command,
+    Create,
+    Die,
+    Erase,
+    Follow,
+    Operate,
+    StopThread,
+    Wait,
+)
+
+_STRATEGIES = ("reject", "interrupt", "rollback", "enqueue", "enqueue")
+_AGENTS = ("act", "act", "flow", "flaky")
+_LONGEST = 20.0
+"""Seconds over which most commands are spread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A simulation, but for the order in which things happen.
+
+    Args:
+        seed: decides the order, and where faults strike.
+        commands: what callers do, by time.
+        kinds: the faults that may strike, and the probability of each.
+        observer: whether a required observer is bound.
+
+    """
+
+    seed: int
+    commands: tuple[Command, ...]
+    kinds: dict[str, float]
+    observer: bool = False
+
+    @classmethod
+    def of(cls, seed: int) -> Plan:
+        """The plan that a seed stands for."""
+        choices = Choices(seed, "plan")
+        threads = [f"t{number}" for number in range(1, choices.below(3) + 2)]
+        runs = 2 + choices.below(8)
+        commands: list[Command] = [_create(choices, key, threads) for key in range(runs)]
+        commands += [_other(choices, runs, threads) for _ in range(choices.below(2 * runs) + 2)]
+        for _ in range(choices.weighted([(5, 0), (3, 1), (1, 2)])):
+            commands.append(_death(choices))
+        return cls(
+            seed,
+            tuple(sorted(commands, key=lambda command: command.at)),
+            _faults(choices),
+            choices.happens(0.15),
+        )
+
+    def __str__(self) -> str:
+        faults = ", ".join(self.kinds) or "none"
+        lines = [f"seed {self.seed}; faults that may strike: {faults}"]
+        if self.observer:
+            lines.append("with a required observer")
+        return "\n".join(lines + [f"  {command}" for command in self.commands])
+
+
+def _faults(choices: Choices) -> dict[str, float]:
+    """Mostly a few kinds: what all of them break together tells little."""
+    if choices.happens(0.25):
+        return {}
+    if choices.happens(0.15):
+        return dict(KINDS)
+    kinds = list(KINDS)
+    chosen = {choices.among(kinds) for _ in range(1 + choices.below(3))}
+    return {kind: KINDS[kind] for kind in kinds if kind in chosen}
+
+
+def _moment(choices: Choices) -> float:
+    """Often the same one as others': races need company."""
+    if choices.happens(0.4):
+        return float(choices.below(4))
+    return choices.between(0.0, _LONGEST)
+
+
+def _create(choices: Choices, key: int, threads: list[str]) -> Create:
+    return Create(
+        at=_moment(choices),
+        key=key,
+        thread=choices.among(threads),
+        agent=choices.among(_AGENTS),
+        strategy=choices.among(_STRATEGIES),
+        script=script(choices),
+        chosen=choices.happens(0.4),
+        resumable=choices.happens(0.4),
+        leaves=choices.happens(0.2),
+        after=choices.between(0.5, 5.0) if choices.happens(0.15) else 0.0,
+        timeout=choices.between(0.5, 6.0) if choices.happens(0.15) else None,
+        patience=choices.between(0.0, 0.3) if choices.happens(0.08) else None,
+    )
+
+
+def script(choices: Choices) -> dict[str, Any]:
+    """What an agent does, in order, and how it takes an abort."""
+    steps = [_step(choices) for _ in range(choices.below(6))]
+    ending = choices.weighted([(8, None), (2, "raise"), (0.5, "cancel itself")])
+    if ending is not None:
+        steps.append([ending])
+    return {
+        "steps": steps,
+        "unwind": choices.between(0.0, 2.0) if choices.happens(0.4) else 0.0,
+        "stubborn": choices.between(1.0, 12.0) if choices.happens(0.1) else 0.0,
+    }
+
+
+def _step(choices: Choices) -> list[Any]:
+    kind = choices.weighted(
+        [(4, "sleep"), (4, "say"), (2, "save"), (2, "tell"), (2, "yield"), (1, "spend")]
+    )
+    if kind == "sleep":
+        return [kind, choices.between(0.0, 4.0)]
+    if kind == "say":
+        return [kind, choices.weighted([(8, 1 + choices.below(4)), (1, 300)])]
+    return [kind]
+
+
+def _other(choices: Choices, runs: int, threads: list[str]) -> Command:
+    at, of = _moment(choices), choices.below(runs)
+    verb = choices.weighted(
+        [(6, "cancel"), (5, "follow"), (4, "wait"), (2, "operate"), (1, "erase"), (1, "stop")]
+    )
+    match verb:
+        case "cancel":
+            action = choices.among(("interrupt", "rollback"))
+            return Cancel(at=at, of=of, action=action, wait=choices.happens(0.5))
+        case "follow":
+            leave = choices.below(6) if choices.happens(0.3) else None
+            return Follow(at=at, of=of, leave_after=leave)
+        case "wait":
+            return Wait(at=at, of=of)
+        case "operate":
+            return Operate(at=at, of=of, verb=choices.among(("fail", "restart")))
+        case "erase":
+            return Erase(at=at + 10.0, of=of)
+        case _:
+            return StopThread(at=at, thread=choices.among(threads))
+
+
+def _death(choices: Choices) -> Command:
+    at = _moment(choices)
+    if choices.happens(0.25):
+        return Close(at=at, timeout=choices.between(0.0, 6.0))
+    return Die(at=at, steps=choices.below(200), down=choices.between(0.0, 10.0))

@@ -1,0 +1,204 @@
+"""One process of the world: it starts a runtime, serves its callers, and ends somehow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ...actors.runtime import Runtime
+from ...actors.wiring import Settings
+from ...domain.errors import Unavailable
+from ..simulated import (
+    InjectedFault,
+    ProcessDied,
+    SimulatedKernel,
+    SimulatedLoop,
+    SimulatedStore,
+)
+from .agents import FLAKY, Cast
+from .audience import Notary
+from .commands import Close, Die
+
+if TYPE_CHECKING:
+    from .world import World
+
+SETTINGS = Settings(
+    abort_grace=5.0,
+    drain_timeout=5.0,
+    max_queued_runs=4,
+    passivate_after=10.0,
+    buffer_frames=256,
+    keep_streams=4,
+    keep_stream_seconds=60.0,
+)
+CALM_AFTER = 5.0
+"""Seconds behind the last command, after which nothing goes wrong any more."""
+LONG_ENOUGH = 1000.0
+"""Seconds of calm after which everything must have ended."""
+_LOOK_EVERY = 0.5
+"""Seconds between two looks whether the runtime has failed."""
+
+
+class Process:
+    """One life of the runtime.
+
+    Args:
+        world: where it lives.
+        loop: what it lives on.
+
+    """
+
+    def __init__(self, world: World, loop: SimulatedLoop) -> None:
+        self._world = world
+        self._loop = loop
+        self._alive = True
+        self._steps_left: int | None = None
+        self._kernels: list[SimulatedKernel] = []
+        self.down = 0.0
+        """Virtual seconds until the next process starts."""
+        loop.on_step = self._step
+
+    @property
+    def turns(self) -> int:
+        """Messages that its actors handled."""
+        return sum(kernel.turns for kernel in self._kernels)
+
+    def _step(self) -> None:
+        if self._world.model.violations:
+            self._die()
+        if self._steps_left is not None:
+            self._steps_left -= 1
+            if self._steps_left < 0:
+                self._die()
+
+    def _die(self) -> None:
+        self._alive = False  # what its remains still say is heard by nobody
+        raise ProcessDied
+
+    def _tell(self, fact: str, *known: Any) -> None:
+        if self._alive:
+            self._world.say("agent", " ".join(map(str, (fact, *known[:2]))))
+            getattr(self._world.model, fact)(*known)
+
+    # Its life.
+
+    async def work(self) -> bool:
+        """Live. Returns whether another process follows."""
+        world = self._world
+        end = world.ends[0] if world.ends else None
+        if isinstance(end, Die):
+            self.down = end.down
+            self._loop.call_at(max(end.at, world.now()), self._doom, end)
+        runtime = await self._started()
+        clients = [
+            self._loop.create_task(client.act(runtime), name=f"client {number}")
+            for number, client in enumerate(world.clients)
+            if not client.done
+        ]
+        if isinstance(end, Close):
+            again = await self._close(runtime, end)
+        else:
+            again = await self._serve(runtime, clients)
+        self._look_at(clients)
+        self._alive = False
+        return again
+
+    def _doom(self, end: Die) -> None:
+        self._world.ends.remove(end)
+        self._steps_left = end.steps
+
+    async def _started(self) -> Runtime:
+        while True:
+            runtime = self._runtime()
+            try:
+                await runtime.start()
+            except (Unavailable, InjectedFault):
+                await asyncio.sleep(1.0)
+            else:
+                return runtime
+
+    def _runtime(self) -> Runtime:
+        world, cast = self._world, Cast(self._tell)
+        store = SimulatedStore(world.disk, world.turbulence)
+        runtime = Runtime(cast.agents(), store=store, settings=SETTINGS, kernel=self._kernel)
+        runtime.register("flaky", cast.act, FLAKY)
+        runtime.observe(world.witness)
+        runtime.observe(world.ledger, name="ledger", replay=True)
+        if world.plan.observer:
+            runtime.observe(Notary(world.model, world.turbulence), required=True)
+        return runtime
+
+    def _kernel(self) -> SimulatedKernel:
+        world = self._world
+        seed = world.plan.seed * 1000 + world.order.below(1000)  # no two lives give the same ids
+        kernel = SimulatedKernel(seed, world.order, world.turbulence, world.trace)
+        self._kernels.append(kernel)
+        return kernel
+
+    async def _until(self, there: Callable[[], bool], runtime: Runtime, longest: float) -> bool:
+        """Wait until something is the case, time is up or the runtime has failed."""
+        deadline = self._world.now() + longest
+        while not there():
+            if runtime.state == "failed" or self._world.now() >= deadline:
+                return False
+            await asyncio.sleep(_LOOK_EVERY)
+        return True
+
+    # Its ends.
+
+    async def _close(self, runtime: Runtime, end: Close) -> bool:
+        world = self._world
+        await self._until(lambda: world.now() >= end.at, runtime, end.at + 1.0)
+        world.ends.remove(end)
+        world.model.closes()
+        await runtime.aclose(end.timeout)
+        left = [run for run in world.model.runs.values() if run.executing]
+        world.model.check("closing unwinds", not left, left)
+        return True
+
+    async def _serve(self, runtime: Runtime, clients: list[asyncio.Task[None]]) -> bool:
+        """Serve everybody to the end. Returns whether the runtime failed before."""
+        world, model = self._world, self._world.model
+        last = max((command.at for command in world.plan.commands), default=0.0)
+        await self._until(lambda: world.now() > last + CALM_AFTER, runtime, LONG_ENOUGH)
+        world.turbulence.calm = True
+        await self._until(lambda: all(task.done() for task in clients), runtime, LONG_ENOUGH)
+        await self._until(model.idle, runtime, LONG_ENOUGH)
+        if runtime.state == "failed":
+            self.down = 1.0
+            return True
+        waiting = [task.get_name() for task in clients if not task.done()]
+        model.check("callers are answered", not waiting, *waiting)
+        await self._until(lambda: not self._left(runtime), runtime, 4 * SETTINGS.passivate_after)
+        model.settled()
+        model.check("nothing leaks", not self._left(runtime), self._left(runtime))
+        heard = world.ledger.heard
+        await self._until(lambda: model.unheard(heard) == [], runtime, LONG_ENOUGH)
+        model.check("observers hear all", not model.unheard(heard), *model.unheard(heard))
+        await runtime.aclose(0.0)
+        model.check("closing ends all", len(self._loop.unfinished()) == 1, self._loop.unfinished())
+        return False
+
+    def _left(self, runtime: Runtime) -> list[str]:
+        """What should have gone when nothing is in flight."""
+        house = runtime._open_house()
+        kernel = house.kernel
+        actors = 3 + len(house.supervisor.observers)
+        return [
+            f"{count} {what}"
+            for what, count in (
+                ("threads", len(house.registry.threads)),
+                ("runs", len(house.registry.runs)),
+                ("actors too many", len(kernel) - actors),
+                ("tasks", kernel.tasks),
+                ("ghosts", len(house.supervisor.ghosts)),
+            )
+            if count
+        ]
+
+    def _look_at(self, clients: list[asyncio.Task[None]]) -> None:
+        for task in clients:
+            error = task.exception() if task.done() and not task.cancelled() else None
+            if error is not None:
+                self._world.model.check("errors are callboard's own", False, repr(error))
