@@ -80,13 +80,7 @@ class Life:
 
 
 class Model:
-    """Holds a runtime against its promises.
-
-    Args:
-        now: the time in seconds.
-        grace: seconds that an aborted agent has to unwind.
-
-    """
+    """Holds a runtime against its promises. `now` and `grace` are in seconds."""
 
     def __init__(self, now: Callable[[], float], grace: float) -> None:
         self._now, self._grace = now, grace
@@ -282,10 +276,6 @@ class Model:
         in_order = sequence == before + 1 or (again and sequence <= before + 1)
         self.check("observers in order", in_order, run_id, sequence, "after", before)
 
-    def unheard(self, heard: dict[str, int]) -> list[Life]:
-        """The runs of which somebody who hears everything, so far of each, has more to hear."""
-        return [run for run in self.runs.values() if heard.get(run.run_id, 0) != len(run.events)]
-
     # Death, and the end.
 
     def died(self) -> None:
@@ -298,10 +288,6 @@ class Model:
                 run.bound = run.outcome = None
             if not run.request.resumable:
                 run.frames.clear()
-
-    def idle(self) -> bool:
-        """Whether no run is in flight."""
-        return all(run.over for run in self.runs.values())
 
     def settled(self) -> None:
         """Faults have stopped, and time enough has passed."""

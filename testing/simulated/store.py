@@ -47,11 +47,11 @@ class Disk:
     """What is durable.
 
     Args:
-        reader: is told of every fact.
+        reader: is told of every fact, if there is one.
 
     """
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader | None = None) -> None:
         self.memory = MemoryStore()
         self._reader = reader
 
@@ -59,8 +59,8 @@ class Disk:
         """Write one entry, all or nothing."""
         before = self._status(entry)
         outcome = self.memory.commit([entry])[0]
-        if outcome.verdict is Verdict.APPLIED:
-            self._tell(entry, outcome, before)
+        if outcome.verdict is Verdict.APPLIED and self._reader is not None:
+            _tell(self._reader, entry, outcome, before)
         return outcome
 
     def _status(self, entry: Entry) -> RunStatus | None:
@@ -69,26 +69,24 @@ class Disk:
         row = None if run is None else self.memory._run_table.get(run.run_id)
         return None if row is None else row.status
 
-    def _tell(self, entry: Entry, outcome: Outcome, before: RunStatus | None) -> None:
-        reader = self._reader
-        if entry.insert is not None and before is None:
-            reader.inserted(entry.insert)
-        change = entry.change
-        if change is not None and before is change.expected and before is not change.target:
-            reason, action = change.stop_reason, change.action
-            reader.moved(
-                change.run_id, change.target, reason and str(reason), action and str(action)
-            )
-        if entry.erase_run is not None:
-            reader.erased(entry.erase_run)
-        if isinstance(entry.checkpoint, SaveState):
-            reader.saved(*entry.checkpoint)
-        elif isinstance(entry.checkpoint, DropState):
-            reader.dropped(*entry.checkpoint)
-        for event in outcome.events:
-            if event.category is EventCategory.LIFECYCLE:
-                number = event.sequence or 0
-                reader.logged(str(event.run_id), number, event.event_id, event.event_type)
+
+def _tell(reader: Reader, entry: Entry, outcome: Outcome, before: RunStatus | None) -> None:
+    if entry.insert is not None and before is None:
+        reader.inserted(entry.insert)
+    change = entry.change
+    if change is not None and before is change.expected and before is not change.target:
+        reason, action = change.stop_reason, change.action
+        reader.moved(change.run_id, change.target, reason and str(reason), action and str(action))
+    if entry.erase_run is not None:
+        reader.erased(entry.erase_run)
+    if isinstance(entry.checkpoint, SaveState):
+        reader.saved(*entry.checkpoint)
+    elif isinstance(entry.checkpoint, DropState):
+        reader.dropped(*entry.checkpoint)
+    for event in outcome.events:
+        if event.category is EventCategory.LIFECYCLE:
+            number = event.sequence or 0
+            reader.logged(str(event.run_id), number, event.event_id, event.event_type)
 
 
 class _Medium:

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import Any
 
 from ...domain.events import RunLifecycleEvent
-from ..model import Model
+from ..model import Life, Model
 from ..simulated.turbulence import InjectedFault, Turbulence
 
 
@@ -34,6 +34,11 @@ class Witness:
         """The last event of each run."""
         self._again = False
         """Something may be told twice from now on."""
+
+    def behind(self) -> list[Life]:
+        """The runs of which it has more to hear, if it hears everything."""
+        runs = self._model.runs.values()
+        return [run for run in runs if self.heard.get(run.run_id, 0) != len(run.events)]
 
     def shaken(self) -> None:
         """An actor failed: what it was just being told, it may be told again."""

@@ -1,0 +1,42 @@
+"""The pytest plugin, in a pytest of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+TESTS = """
+def test_good(callboard_seed):
+    assert callboard_seed >= 0
+
+def test_bad(callboard_seed):
+    assert callboard_seed == -1
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    (tmp_path / "test_seeds.py").write_text(TESTS)
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, check=False
+        ).stdout
+
+    return run
+
+
+def test_a_failure_says_how_to_have_it_again(run):
+    said = run("--callboard-seed", "77")
+
+    assert "callboard: --callboard-seed 77" in said
+    assert "pytest test_seeds.py::test_bad --callboard-seed 77" in said
+    assert "1 failed, 1 passed" in said
+
+
+def test_without_one_the_seed_is_fresh_each_time(run):
+    said = [line for line in run().splitlines() if line.startswith("callboard: ")]
+
+    assert len(said) == 1
+    assert said != ["callboard: --callboard-seed 77"]

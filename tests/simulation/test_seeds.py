@@ -1,0 +1,58 @@
+"""Fresh seeds each time, held against the model; and the figures of what was held."""
+
+import pytest
+
+from callboard.testing import Plan, Violation, World, shrink
+from callboard.testing.soak import soak_seeds
+from callboard.testing.world.commands import Create, Wait
+
+FRESH = 400
+"""Seeds a run; `python -m callboard.testing soak` takes as many as there is time for."""
+
+
+def test_no_promise_is_broken_under_fresh_seeds(callboard_seed):
+    totals = soak_seeds(range(callboard_seed, callboard_seed + FRESH))
+
+    assert totals.broken == {}
+    assert totals.seeds == FRESH
+    assert len(totals.checked) >= 38
+    assert totals.faults.total() > FRESH
+
+
+def test_a_plan_is_its_seeds_alone():
+    assert Plan.of(5) == Plan.of(5) != Plan.of(6)
+    assert str(Plan.of(5)) == str(Plan.of(5))
+
+
+def test_shrinking_leaves_what_breaks_the_promise():
+    report = World(Plan.of(3)).run()
+    report.violations = (Violation("a rule", "a story"),)
+    culprit = next(c for c in report.plan.commands if isinstance(c, Create))
+
+    def simulate(plan):
+        found = World(plan).run()
+        guilty = culprit in plan.commands
+        found.violations = (Violation("a rule", "a story"),) if guilty else ()
+        return found
+
+    smallest = shrink(report, simulate)
+
+    assert smallest.plan.commands == (culprit,)
+    assert smallest.plan.kinds == {}
+
+
+def test_a_report_shows_the_seed_the_commands_and_the_trace():
+    plan = Plan(seed=9, commands=(Wait(at=1.0, of=3),), kinds={})
+    text = str(World(plan, None).run())
+
+    assert "seed 9; faults that may strike: none" in text
+    assert "  Wait(at=1.0, of=3)" in text
+    assert "a process              starts" in text
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_plans_without_commands_end_at_once(seed):
+    report = World(Plan(seed=seed, commands=(), kinds={})).run()
+
+    assert report.ok
+    assert report.lives == 1
