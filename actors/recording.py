@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..domain.enums import StopReason
 from ..domain.errors import CallboardError, Fenced
 from ..kernel import LoopActor, LoopRef, handles
-from ..observers import Append, Committed, EndStream, Observed, Seal, Sealed
+from ..observers import Append, Committed, EndStream, Observed, ObserverGone, Seal, Sealed
 from ..store.entries import Entry, Verdict
 from .book import Phase, RunBook
 from .messages import Announce, Release, RunSettled
@@ -39,8 +39,8 @@ class RecordingActor(LoopActor):
         self._thread = thread
         self.book = book
         self._ledger = book.ledger
-        self._awaited = 0
-        """Answers of required observers that are still to come."""
+        self._awaited: dict[str, int] = {}
+        """Required observers that have still to be told, and up to which position."""
         self._start_stored = False
         self._end_stored = False
 
@@ -134,7 +134,7 @@ class RecordingActor(LoopActor):
         if verdict is not Verdict.APPLIED and not (verdict is Verdict.STALE and repeated):
             self._lost(message)
             return
-        self._awaited += message.awaited
+        self._awaited |= dict.fromkeys(message.awaited, message.told)
         if message.tag == START:
             self._start_stored = True
         elif message.tag == END:
@@ -144,11 +144,21 @@ class RecordingActor(LoopActor):
 
     @handles(Observed, system=True)
     def _observed(self, message: Observed) -> None:
-        self._awaited = max(0, self._awaited - 1)
         if message.error is not None and self.book.phase not in OVER:
             error = error_text(message.error)
             if self.book.ending is None:
                 self._end(Ending(error=error, reason=StopReason.OBSERVER_FAILED))
+        awaited = self._awaited.get(message.observer)
+        if awaited is not None and message.event.position >= awaited:
+            self._no_longer_awaited(message.observer)
+
+    @handles(ObserverGone, system=True)
+    def _observer_gone(self, message: ObserverGone) -> None:
+        if message.observer in self._awaited:
+            self._no_longer_awaited(message.observer)
+
+    def _no_longer_awaited(self, observer: str) -> None:
+        del self._awaited[observer]
         if not self._awaited:
             self._observers_know()
 

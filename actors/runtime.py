@@ -310,6 +310,7 @@ class Runtime(Lifecycle):
             return False
         if not run.status.is_terminal:
             raise RunInFlight(run_id)
+        await self._ask_live(house, run_id, Wait())  # what is told of its end is on its way now
         house.wiring.stream.send(Cleanup(run_id, 0.0))
         entry = Entry(house.wiring.fence(run.thread_id), erase_run=run_id)
         await house.wiring.ask(house.wiring.journal, Write(entry))

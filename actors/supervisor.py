@@ -15,7 +15,7 @@ from ..domain.payload import JSON
 from ..domain.store_errors import StoreUnavailable
 from ..domain.supervision import SupervisionEvent, SupervisionEventType
 from ..kernel import Crashed, LoopActor, LoopRef, Terminated, handles
-from ..observers import ObserverFailed, OwnershipLost, StoreTrouble
+from ..observers import Observed, ObserverFailed, ObserverGone, OwnershipLost, StoreTrouble
 from .messages import (
     Activate,
     AddObserver,
@@ -314,7 +314,16 @@ class SupervisorActor(LoopActor):
             return False
         self._observer_crashes.pop(message.name, None)
         self.kernel.kill(observer.ref)
+        for run in self._wiring.registry.runs.values():
+            run.send(ObserverGone(message.name))
         return True
+
+    @handles(Observed, system=True)
+    def _observed(self, message: Observed) -> None:
+        """A required observer has caught up: its run may be waiting for that."""
+        run = self._wiring.registry.runs.get(message.event.run_id)
+        if run is not None:
+            run.send(message)
 
     @handles(ObserverFailed)
     def _observer_failed(self, message: ObserverFailed) -> None:

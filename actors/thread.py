@@ -167,7 +167,7 @@ class ThreadActor(AdmittingActor):
 
         The run need not wait for it: it waits until its start has been told, which is later.
         """
-        run = self._wiring.registry.runs.get(str(message.tag))
+        run = self._wiring.registry.runs.get(message.event.run_id)
         if run is not None and message.error is not None:
             run.send(FailRun(error_text(message.error), StopReason.OBSERVER_FAILED))
 

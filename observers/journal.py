@@ -126,8 +126,8 @@ class JournalActor(LoopActor):
         self._trouble: str | None = None
         self._head = head
         self._barriers: list[LoopFuture[Any]] = []
-        self._observers: dict[LoopRef[Any], bool] = {}
-        """Who is told, and whether as a required one."""
+        self._observers: dict[LoopRef[Any], str | None] = {}
+        """Who is told; with the name of those that runs require."""
 
     def on_start(self) -> None:
         """Look after the store now and then."""
@@ -170,7 +170,7 @@ class JournalActor(LoopActor):
 
     @handles(Bind)
     def _bind(self, message: Bind) -> int:
-        self._observers[message.observer] = message.required
+        self._observers[message.observer] = message.name
         return self._head
 
     @handles(Unbind)
@@ -277,7 +277,9 @@ class JournalActor(LoopActor):
                 reply.set(None)
 
     def _answer(self, group: list[Append], outcomes: list[Outcome]) -> None:
-        awaited = sum(self._observers.values())
+        required = tuple(
+            name for ref, name in self._observers.items() if name is not None and ref.is_alive()
+        )
         deliveries: list[Delivery] = []
         for append, outcome in zip(group, outcomes, strict=True):
             self._head = max(self._head, outcome.position)
@@ -287,7 +289,8 @@ class JournalActor(LoopActor):
             told = self._deliveries(append, outcome) if self._observers else []
             deliveries += told
             if append.origin is not None:
-                append.origin.send(Committed(append.tag, outcome, awaited * len(told)))
+                awaited, last = (required, told[-1].event.position) if told else ((), 0)
+                append.origin.send(Committed(append.tag, outcome, awaited, last))
             elif outcome.verdict is not Verdict.APPLIED:
                 _log.warning("entry_not_applied", outcome=outcome, tag=append.tag)
         if deliveries:
@@ -296,7 +299,7 @@ class JournalActor(LoopActor):
     @staticmethod
     def _deliveries(append: Append, outcome: Outcome) -> list[Delivery]:
         return [
-            Delivery(event, append.origin, append.tag)
+            Delivery(event, append.origin)
             for event in outcome.events
             if event.category is EventCategory.LIFECYCLE
         ]

@@ -49,13 +49,16 @@ class Committed(NamedTuple):
     Args:
         tag: as given.
         outcome: its verdict, and the events as stored.
-        awaited: how many required observers will answer with `Observed`.
+        awaited: the required observers that are being told of it; each answers with
+            `Observed` for every event.
+        told: the position of the last event they are told.
 
     """
 
     tag: object
     outcome: Outcome
-    awaited: int = 0
+    awaited: tuple[str, ...] = ()
+    told: int = 0
 
 
 class NotCommitted(NamedTuple):
@@ -70,14 +73,12 @@ class Delivery(NamedTuple):
 
     Args:
         event: the event.
-        origin: who waits for a required observer to have seen it.
-        tag: returned in `Observed`.
+        origin: who waits for a required observer to have seen it, if that is known.
 
     """
 
     event: StoredRunEvent
     origin: Origin | None
-    tag: object
 
 
 class Deliver(NamedTuple):
@@ -87,10 +88,16 @@ class Deliver(NamedTuple):
 
 
 class Bind(NamedTuple):
-    """Tell an observer's actor of everything stored from now on. Answers the log's head."""
+    """Tell an observer's actor of everything stored from now on. Answers the log's head.
+
+    Args:
+        observer: the actor.
+        name: the observer's name, if runs require it.
+
+    """
 
     observer: LoopRef[Any]
-    required: bool
+    name: str | None
 
 
 class Unbind(NamedTuple):

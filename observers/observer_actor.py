@@ -37,18 +37,24 @@ MOST_WAITING = 1000
 
 
 class Observed(NamedTuple):
-    """For a run: a required observer has been told.
+    """For a run: a required observer has been told of this event, and of all before it.
 
     Args:
-        tag: as the run gave it to the journal.
+        event: the event.
         observer: the observer's name.
         error: what it raised.
 
     """
 
-    tag: object
+    event: StoredRunEvent
     observer: str
     error: BaseException | None
+
+
+class ObserverGone(NamedTuple):
+    """For a run: that observer will not be told any more."""
+
+    observer: str
 
 
 class ObserverFailed(NamedTuple):
@@ -132,7 +138,7 @@ class ObserverActor(LoopActor):
         self._supervisor = supervisor
         self._behind = False
         # Asked for at once, so that whatever is stored from now on is told.
-        bind = Bind(self.actor_ref, required=binding.required)
+        bind = Bind(self.actor_ref, name if binding.required else None)
         self._head: LoopFuture[int] = journal.request(bind)
 
     async def on_start(self) -> None:  # type: ignore[override] # see LoopActor
@@ -222,7 +228,7 @@ class ObserverActor(LoopActor):
             )
             if not page:
                 return
-            await self._tell([Delivery(event, None, None) for event in page])
+            await self._tell([Delivery(event, None) for event in page])
 
     async def _tell(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:
@@ -265,8 +271,10 @@ class ObserverActor(LoopActor):
         cursor, event = self._cursor, delivery.event
         cursor.current = None
         cursor.position = max(cursor.position or 0, event.position)
-        if self._binding.required and delivery.origin is not None:
-            delivery.origin.send(Observed(delivery.tag, self._name, error))
+        if self._binding.required:
+            # Whoever waited when an earlier incarnation failed, the supervisor finds.
+            origin = delivery.origin or self._supervisor
+            origin.send(Observed(event, self._name, error))
         if error is not None and cursor.suspended is None:
             cursor.failures += 1
             self._supervisor.send(ObserverFailed(self._name, self._binding.required, event, error))

@@ -42,7 +42,7 @@ class Life:
     place: int
     request: Any
     asked: set[str]
-    """What may end it early: `abort`, `fail`, `fault`, `death`, `shutdown`, `observer`."""
+    """What may end it early: `abort`, `fail`, `fault`, `death`, `observer`."""
     status: str = "pending"
     began: int = 0
     attempts: list[Fenced] = field(default_factory=list)
@@ -56,8 +56,6 @@ class Life:
     events: list[str] = field(default_factory=list)
     told_at: float | None = None
     """When somebody was told that it has ended."""
-    before: tuple[Any] | None = None
-    """The thread's state before it saved its own."""
     frames: dict[int, Any] = field(default_factory=dict)
 
     @property
@@ -88,10 +86,14 @@ class Model:
         self.checked: Counter[str] = Counter()
         self.runs: dict[str, Life] = {}
         self._threads: dict[str, list[Life]] = defaultdict(list)
-        self._states: dict[str, Any] = {}
-        self._withdrawn: set[str] = set()
+        self._states: dict[str, list[str]] = defaultdict(list)
+        """For each thread, the runs whose saved states lie on top of each other."""
+        self.withdrawn: set[str] = set()
+        """Threads on which callers of `create` went away before the answer."""
         self._asked: dict[str, set[str]] = defaultdict(set)
-        self._closing = False
+        self._gone: set[str] = set()
+        self.closing = False
+        """The runtime is being closed: it may abort what is in flight, and what still comes."""
 
     def check(self, rule: str, kept: object, *story: object) -> None:
         """Hold something against a rule."""
@@ -108,11 +110,15 @@ class Model:
         """A run's record is stored."""
         run_id, thread_id = str(snapshot.run_id), str(snapshot.thread_id)
         self.check("one record a run", run_id not in self.runs, run_id, "was inserted twice")
-        run = Life(run_id, thread_id, len(self.runs), snapshot.request, self._asked[run_id])
-        run.asked |= {"shutdown"} if self._closing else set()
+        place = len(self.runs) + len(self._gone)
+        run = Life(run_id, thread_id, place, snapshot.request, self._asked[run_id])
         self.runs[run_id] = run
         self._threads[thread_id].append(run)
-        in_flight = [other for other in self._others(run) if not other.over]
+        others = self._others(run)
+        key = run.request.idempotency_key
+        again = [other for other in others if key and other.request.idempotency_key == key]
+        self.check("one run a key", not again, run, "beside", again)
+        in_flight = [other for other in others if not other.over]
         if str(run.request.multitask_strategy) == "reject":
             self.check("reject", not in_flight, run, "was admitted beside", in_flight)
         for other in in_flight if run.aborts else ():
@@ -131,24 +137,26 @@ class Model:
         self.check("a cause for each end", self._justified(run, reason), run, reason, run.asked)
         self.check("an abort holds", run.bound != "abort" or status != "success", run)
         self.check("a failing holds", run.bound != "fail" or status == "error", run)
-        if action == "rollback" and status == "interrupted" and run.before is not None:
-            state = self._states.get(run.thread_id)
-            self.check("rollback restores", state == run.before[0], run, "left", state)
+        if action == "rollback" and status == "interrupted":
+            self.check("rollback restores", run_id not in self._states[run.thread_id], run)
 
     def _justified(self, run: Life, reason: str | None) -> bool:
         if run.status == "success":
             return run.outcome == "returned"
         if run.status == "interrupted":
-            gone = reason == "withdrawn" and run.thread_id in self._withdrawn
-            return gone or bool(run.asked & {"abort", "shutdown"})
+            gone = reason == "withdrawn" and run.thread_id in self.withdrawn
+            return gone or self.closing or "abort" in run.asked
         if run.status == "timeout":
             return run.request.timeout is not None
-        faulty = bool(run.asked & {"fault", "death", "fail", "observer"})
-        return faulty or run.outcome in {"raised", "cancelled"}
+        asked = {"abort"} if reason == "rollback_failed" else {"fault", "death", "fail", "observer"}
+        return bool(run.asked & asked) or run.outcome in {"raised", "cancelled"}
 
     def logged(self, run_id: str, sequence: int, event_id: str, kind: str) -> None:
         """A lifecycle event is in the log; one that was there before is the same one."""
-        run = self.runs[run_id]
+        run = self.runs.get(run_id)
+        if run is None:
+            self.check("the erased stay erased", False, run_id, kind)
+            return
         if sequence <= len(run.events):
             self.check("the log does not change", run.events[sequence - 1] == kind, event_id, kind)
             return
@@ -160,18 +168,15 @@ class Model:
             self.check("terminal once", len(ends) == 1, run, ends)
             self.check("event and status agree", CLOSING.get(run.status) == kind, run, kind)
 
-    def saved(self, thread_id: str, run_id: str, state: Any) -> None:
+    def saved(self, thread_id: str, run_id: str) -> None:
         """An agent saved its thread's state."""
-        run = self.runs[run_id]
-        self.check("the dead do not write", not run.over, run, "saved")
-        run.before = run.before or (self._states.get(thread_id),)
-        self._states[thread_id] = state
+        run = self.runs.get(run_id)
+        self.check("the dead do not write", run and not run.over, run or run_id, "saved")
+        self._states[thread_id].append(run_id)
 
     def dropped(self, thread_id: str, run_id: str) -> None:
         """What a run saved is forgotten."""
-        before = self.runs[run_id].before
-        if before is not None:
-            self._states[thread_id] = before[0]
+        self._states[thread_id] = [each for each in self._states[thread_id] if each != run_id]
 
     def erased(self, run_id: str) -> None:
         """A run's record is deleted."""
@@ -179,6 +184,13 @@ class Model:
         if run is not None:
             self.check("only the dead are erased", run.over, run)
             self._threads[run.thread_id].remove(run)
+            self._gone.add(run_id)
+
+    def erased_all(self, thread_id: str) -> None:
+        """A thread is deleted."""
+        for run in tuple(self._threads[thread_id]):
+            self.erased(run.run_id)
+        self._states.pop(thread_id, None)
 
     # When code of agents executes.
 
@@ -231,15 +243,6 @@ class Model:
             if not run.over and thread_id in (None, run.thread_id):
                 run.asked.add(what)
 
-    def closes(self) -> None:
-        """The runtime is being closed: it may abort what is in flight, and what still comes."""
-        self._closing = True
-        self.asks_all("shutdown")
-
-    def withdrawn(self, thread_id: str) -> None:
-        """The caller of a `create` went away before the answer."""
-        self._withdrawn.add(thread_id)
-
     def promised(self, run_id: str, what: str) -> None:
         """The caller was told that the run will end by `abort` or `fail`."""
         run = self.runs.get(run_id)
@@ -249,7 +252,7 @@ class Model:
     def acknowledged(self, run_id: str) -> None:
         """`create` returned."""
         run = self.runs.get(run_id)
-        self.check("acknowledged is durable", run is not None, run_id)
+        self.check("acknowledged is durable", run or run_id in self._gone, run_id)
         for other in self._others(run) if run is not None and run.aborts else ():
             if run is not None and other.place < run.place and other.status == "pending":
                 other.bound = other.bound or "abort"
@@ -258,7 +261,7 @@ class Model:
         """`create` raised `ConflictError`, which named the active run."""
         run = self.runs.get(rival)
         real = run and run.thread_id == thread_id and (run.told_at or since) >= since
-        self.check("a conflict is real", real, thread_id, "was busy with", run or rival)
+        self.check("a conflict is real", real or rival in self._gone, thread_id, run or rival)
 
     def answered(self, run_id: str, status: str = "") -> None:
         """Somebody was told that the run has ended, and perhaps how."""
@@ -274,13 +277,12 @@ class Model:
         stored = run_id not in self.runs or sequence <= len(self.runs[run_id].events)
         self.check("durable before told", stored, run_id, sequence)
         in_order = sequence == before + 1 or (again and sequence <= before + 1)
+        in_order = in_order or run_id in self._gone  # what is erased need not be told
         self.check("observers in order", in_order, run_id, sequence, "after", before)
-
-    # Death, and the end.
 
     def died(self) -> None:
         """The process is gone: nothing executes, and what it promised without storing is void."""
-        self._closing = False
+        self.closing = False
         for run in self.runs.values():
             run.attempts.clear()
             if not run.over:

@@ -33,12 +33,15 @@ class _Ready(deque[asyncio.Handle]):
 
     def popleft(self) -> asyncio.Handle:
         loop = self._loop
-        loop.steps += 1
         if loop.on_step is not None:
             loop.on_step()
+        loop.steps += 1
         if loop.picker is None or len(self) == 1:
-            return super().popleft()
-        return self._take(loop.picker.below(len(self)))
+            handle = super().popleft()
+        else:
+            handle = self._take(loop.picker.below(len(self)))
+        loop.latest = handle
+        return handle
 
     def _take(self, index: int) -> asyncio.Handle:
         if not _is_task_step(self[index]):
@@ -60,6 +63,9 @@ class _NoDevices:
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> tuple[()]:
+        on_idle = self._loop.on_idle
+        if timeout != 0 and on_idle is not None and on_idle():
+            return ()
         if timeout is None:
             raise Stuck("nothing is scheduled: everybody waits for somebody else")
         if timeout > 0:
@@ -87,6 +93,10 @@ class SimulatedLoop(BaseEventLoop):
         """How many callbacks and steps of tasks it has run."""
         self.on_step: Callable[[], None] | None = None
         """Called before each. What it raises ends the loop there and then."""
+        self.latest: asyncio.Handle | None = None
+        """The one that runs, or the one that ran last."""
+        self.on_idle: Callable[[], bool] | None = None
+        """Called before time passes, and before the loop is stuck; not if it brings something."""
         self._born: list[asyncio.Task[Any]] = []
         self._tidy_at = 1000
         self._selector = _NoDevices(self)
@@ -96,6 +106,11 @@ class SimulatedLoop(BaseEventLoop):
     def time(self) -> float:
         """Virtual seconds."""
         return self._now
+
+    @property
+    def queued(self) -> int:
+        """How many callbacks and steps of tasks it was ever given to run."""
+        return self.steps + len(self._ready)
 
     def pass_time(self, seconds: float) -> None:
         """Go on in time. A little more than asked for: no timer is left a rounding error early."""
@@ -133,7 +148,7 @@ class SimulatedLoop(BaseEventLoop):
 
     def bury(self) -> None:
         """End every task where it stands, as the death of a process does."""
-        self.on_step = None
+        self.on_step = self.on_idle = None
         with warnings.catch_warnings():
             # What was to be awaited never will be.
             warnings.simplefilter("ignore", RuntimeWarning)

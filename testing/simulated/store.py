@@ -8,7 +8,6 @@ from typing import Any, Protocol, cast
 
 from ...domain.enums import EventCategory, RunStatus
 from ...domain.identifiers import Slot
-from ...domain.payload import JSON
 from ...domain.store_errors import OutcomeUnknown, StoreUnavailable
 from ...store import MemoryStore
 from ...store.entries import DropState, Entry, Outcome, SaveState, Verdict
@@ -33,7 +32,7 @@ class Reader(Protocol):
     def logged(self, run_id: str, sequence: int, event_id: str, kind: str) -> None:
         """A lifecycle event is in the log. Said again when it is written again."""
 
-    def saved(self, thread_id: str, run_id: str, state: JSON) -> None:
+    def saved(self, thread_id: str, run_id: str) -> None:
         """A run made this its thread's state."""
 
     def dropped(self, thread_id: str, run_id: str) -> None:
@@ -41,6 +40,9 @@ class Reader(Protocol):
 
     def erased(self, run_id: str) -> None:
         """A run's record is deleted."""
+
+    def erased_all(self, thread_id: str) -> None:
+        """All that was recorded on a thread is deleted."""
 
 
 class Disk:
@@ -79,8 +81,10 @@ def _tell(reader: Reader, entry: Entry, outcome: Outcome, before: RunStatus | No
         reader.moved(change.run_id, change.target, reason and str(reason), action and str(action))
     if entry.erase_run is not None:
         reader.erased(entry.erase_run)
+    if entry.erase_thread is not None:
+        reader.erased_all(entry.erase_thread)
     if isinstance(entry.checkpoint, SaveState):
-        reader.saved(*entry.checkpoint)
+        reader.saved(entry.checkpoint.thread_id, entry.checkpoint.run_id)
     elif isinstance(entry.checkpoint, DropState):
         reader.dropped(*entry.checkpoint)
     for event in outcome.events:

@@ -101,20 +101,22 @@ class Client:
             "after_seconds": command.after,
             "timeout": command.timeout,
             "on_disconnect": "cancel" if command.leaves else "continue",
+            "scope": command.scope,
         }
-        if command.chosen:
-            options["run_id"] = f"run-{command.key}"
-            self._runs[command.key] = options["run_id"]
+        if command.named == "run_id":
+            self._runs[command.key] = options["run_id"] = f"run-{command.key}"
+        elif command.named == "key":
+            options["idempotency_key"] = f"key-{command.key}"
         since = _now()
         try:
             async with asyncio.timeout(command.patience):
                 run = await runtime.create_run(command.thread, command.agent, **options)
         except TimeoutError:
-            self._model.withdrawn(command.thread)
+            self._model.withdrawn.add(command.thread)
         except ConflictError as error:
             self._model.refused(command.thread, str(error.active_run_id), since)
         except (Unavailable, RuntimeClosed):
-            if command.chosen:
+            if command.named:
                 raise
         else:
             self._runs[command.key] = run.run_id

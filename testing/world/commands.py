@@ -32,8 +32,9 @@ class Create(Command):
     agent: str
     strategy: str
     script: dict[str, Any]
-    chosen: bool = False
-    """The caller chooses the id, and asks again until there is an answer."""
+    named: str | None = None
+    """`run_id` or `key`: what the caller chooses, and asks again with until it is answered."""
+    scope: str = "stateful"
     resumable: bool = False
     leaves: bool = False
     """It is aborted when its last consumer goes away."""

@@ -87,14 +87,16 @@ def _moment(choices: Choices) -> float:
 
 
 def _create(choices: Choices, key: int, threads: list[str]) -> Create:
+    scope = choices.weighted([(9, "stateful"), (1, "stateless"), (1, "temporary_thread")])
     return Create(
         at=_moment(choices),
         key=key,
-        thread=choices.among(threads),
+        thread=f"temporary{key}" if scope == "temporary_thread" else choices.among(threads),
+        scope=scope,
         agent=choices.among(_AGENTS),
         strategy=choices.among(_STRATEGIES),
         script=script(choices),
-        chosen=choices.happens(0.4),
+        named=choices.weighted([(3, None), (1, "run_id"), (1, "key")]),
         resumable=choices.happens(0.4),
         leaves=choices.happens(0.2),
         after=choices.between(0.5, 5.0) if choices.happens(0.15) else 0.0,

@@ -139,11 +139,13 @@ class Process:
     async def _until(self, there: Callable[[], bool], runtime: Runtime, longest: float) -> bool:
         """Wait until something is the case, time is up or the runtime has failed."""
         deadline = self._world.now() + longest
-        while not there():
-            if runtime.state == "failed" or self._world.now() >= deadline:
+        while runtime.state != "failed":
+            if there():
+                return True
+            if self._world.now() >= deadline:
                 return False
             await asyncio.sleep(_LOOK_EVERY)
-        return True
+        return False
 
     # Its ends.
 
@@ -151,7 +153,7 @@ class Process:
         world = self._world
         await self._until(lambda: world.now() >= end.at, runtime, end.at + 1.0)
         world.ends.remove(end)
-        world.model.closes()
+        world.model.closing = True
         await runtime.aclose(end.timeout)
         left = [run for run in world.model.runs.values() if run.executing]
         world.model.check("closing unwinds", not left, left)
@@ -159,6 +161,7 @@ class Process:
 
     async def _serve(self, runtime: Runtime, clients: list[asyncio.Task[None]]) -> bool:
         """Serve everybody to the end. Returns whether the runtime failed before."""
+        self.down = 1.0
         world, model = self._world, self._world.model
         last = max((command.at for command in world.plan.commands), default=0.0)
         await self._until(lambda: world.now() > last + CALM_AFTER, runtime, LONG_ENOUGH)
@@ -166,13 +169,14 @@ class Process:
         await self._until(lambda: all(task.done() for task in clients), runtime, LONG_ENOUGH)
         await self._until(self._idle, runtime, LONG_ENOUGH)
         if runtime.state == "failed":
-            self.down = 1.0
             return True
         waiting = [task.get_name() for task in clients if not task.done()]
         model.check("callers are answered", not waiting, *waiting)
-        await self._until(lambda: not self._left(runtime), runtime, 4 * SETTINGS.passivate_after)
+        await self._until(lambda: not leaks(runtime), runtime, 4 * SETTINGS.passivate_after)
+        if runtime.state == "failed":
+            return True
         model.settled()
-        model.check("nothing leaks", not self._left(runtime), self._left(runtime))
+        model.check("nothing leaks", not leaks(runtime), leaks(runtime))
         await self._until(lambda: not world.ledger.behind(), runtime, LONG_ENOUGH)
         model.check("observers hear all", not world.ledger.behind(), world.ledger.behind())
         await runtime.aclose(0.0)
@@ -182,25 +186,26 @@ class Process:
     def _idle(self) -> bool:
         return all(run.over for run in self._world.model.runs.values())
 
-    def _left(self, runtime: Runtime) -> list[str]:
-        """What should have gone when nothing is in flight."""
-        house = runtime._open_house()
-        kernel = house.kernel
-        actors = 3 + len(house.supervisor.observers)
-        return [
-            f"{count} {what}"
-            for what, count in (
-                ("threads", len(house.registry.threads)),
-                ("runs", len(house.registry.runs)),
-                ("actors too many", len(kernel) - actors),
-                ("tasks", kernel.tasks),
-                ("ghosts", len(house.supervisor.ghosts)),
-            )
-            if count
-        ]
-
     def _look_at(self, clients: list[asyncio.Task[None]]) -> None:
         for task in clients:
             error = task.exception() if task.done() and not task.cancelled() else None
             if error is not None:
                 self._world.model.check("errors are callboard's own", False, repr(error))
+
+
+def leaks(runtime: Runtime) -> list[str]:
+    """What should have gone when nothing is in flight."""
+    house = runtime._open_house()
+    kernel = house.kernel
+    actors = 3 + len(house.supervisor.observers)
+    return [
+        f"{count} {what}"
+        for what, count in (
+            ("threads", len(house.registry.threads)),
+            ("runs", len(house.registry.runs)),
+            ("actors too many", len(kernel) - actors),
+            ("tasks", kernel.tasks),
+            ("ghosts", len(house.supervisor.ghosts)),
+        )
+        if count
+    ]

@@ -366,7 +366,7 @@ async def test_a_crash_of_the_journal_ends_the_runtime_and_says_so(monkeypatch):
         waiting = asyncio.ensure_future(runtime.wait(run.run_id))
         await passes(1)
         break_once(monkeypatch, JournalActor, Bind)
-        runtime._house.wiring.journal.tell(Bind(runtime._house.wiring.stream, False))
+        runtime._house.wiring.journal.tell(Bind(runtime._house.wiring.stream, None))
 
         with pytest.raises(CallboardError, match="failed"):
             await waiting
