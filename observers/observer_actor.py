@@ -89,11 +89,22 @@ class Cursor:
 
     """
 
-    __slots__ = ("current", "durable", "failures", "position", "saved", "saving", "suspended")
+    __slots__ = (
+        "bound",
+        "current",
+        "durable",
+        "failures",
+        "position",
+        "saved",
+        "saving",
+        "suspended",
+    )
 
     def __init__(self, position: int | None, *, durable: bool = False) -> None:
         self.position = position
         self.durable = durable
+        self.bound: LoopFuture[int] | None = None
+        """Where the log ended when the first incarnation asked to be told."""
         self.saved: int | None = None
         """What is stored of it; `None` before that is known."""
         self.saving: asyncio.TimerHandle | None = None
@@ -139,12 +150,13 @@ class ObserverActor(LoopActor):
         self._behind = False
         # Asked for at once, so that whatever is stored from now on is told.
         bind = Bind(self.actor_ref, name if binding.required else None)
-        self._head: LoopFuture[int] = journal.request(bind)
+        bound = journal.request(bind)
+        cursor.bound = cursor.bound or bound
 
     async def on_start(self) -> None:  # type: ignore[override] # see LoopActor
         """Tell what is in the log behind the cursor."""
-        head = await self._head
         cursor = self._cursor
+        head = cursor.bound and await cursor.bound
         if cursor.durable:
             await self._load()
             self._save_later()

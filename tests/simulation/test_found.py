@@ -1,0 +1,262 @@
+"""What the simulator brought to light, each as the smallest story that showed it.
+
+The seed is the one under which it was seen first.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from callboard import RestartPolicy
+from callboard.domain import CreateRunCommand, Fence, RunSnapshot, RunStatus, RuntimeClosed, slot_of
+from callboard.observers.journal_messages import Deliver
+from callboard.store import Entry
+from callboard.testing import SimulatedStore, simulate
+
+SLOW = {"slow store": 1.0}
+
+
+async def succeed(run):
+    return "done"
+
+
+async def sleep(run):
+    await asyncio.sleep(60)
+
+
+async def save_and_sleep(run):
+    await run.checkpoint.save({"by": run.run_id})
+    await asyncio.sleep(60)
+
+
+class Witness:
+    def __init__(self):
+        self.heard = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def on_event(self, event):
+        await self.gate.wait()
+        self.heard.append(str(event.event_type))
+
+
+def crash(runtime, ref):
+    runtime._house.kernel._crash(ref.actor_inbox, ValueError("kaput"))
+
+
+def observer(runtime, name):
+    return runtime._house._observers[name]
+
+
+async def until(condition):
+    async with asyncio.timeout(600):
+        while not condition():  # noqa: ASYNC110 - virtual time: it costs nothing
+            await asyncio.sleep(0.01)
+
+
+def test_a_run_whose_record_was_stored_though_the_answer_was_lost_goes_on():
+    """Seed 83: it stayed pending for ever, and blocked its thread."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            simulation.faults.kinds["answer lost"] = 1.0
+            creating = asyncio.ensure_future(runtime.create_run("t", "agent"))
+            await until(lambda: simulation.faults.happened["answer lost"] >= 2)
+            simulation.faults.calm = True
+            run = await creating
+            assert (await runtime.wait(run.run_id)).status == "success"
+
+    for seed in range(20):
+        simulate(scenario, seed=seed)
+
+
+class Doubtful(SimulatedStore):
+    """Stores the first group and loses the answer, then refuses once."""
+
+    answers = ("lost", "refused")
+
+    async def commit(self, group):
+        answer, self.answers = self.answers[:1], self.answers[1:]
+        self._turbulence.kinds = {"answer lost": 1.0} if answer == ("lost",) else {}
+        if answer == ("refused",):
+            self._turbulence.kinds = {"store fails": 1.0}
+        return await super().commit(group)
+
+
+def test_what_was_in_doubt_stays_so_when_the_next_try_fails():
+    """Seed 3760: the run was given up, though it was stored."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            runtime._house.wiring.journal.actor_inbox.actor._store = Doubtful(
+                simulation.disk, simulation.faults
+            )
+            run = await runtime.create_run("t", "agent")
+            assert (await runtime.wait(run.run_id)).status == "success"
+
+    for seed in range(20):
+        simulate(scenario, seed=seed)
+
+
+def test_a_vital_actor_that_fails_is_told_as_the_end_of_the_runtime():
+    """Seed 950: callers saw Pykka's ActorDeadError."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            run = await runtime.create_run("t", "agent")
+            await runtime.wait(run.run_id)
+            crash(runtime, runtime._house.wiring.journal)
+            with pytest.raises(RuntimeClosed, match=r"failed \(ValueError\('kaput'\)\)"):
+                await runtime.delete_run(run.run_id)
+
+    simulate(scenario)
+
+
+def test_a_resumable_stream_begins_with_its_metadata_though_its_process_died_before_it():
+    """Seed 104: it began with `error`."""
+
+    async def scenario(simulation):
+        memory, slot = simulation.disk.memory, slot_of("t")
+        at = datetime(2000, 1, 1, tzinfo=UTC)
+        epoch = await memory.claim([slot])
+        request = CreateRunCommand(run_id="r", thread_id="t", assistant_id="agent", resumable=True)
+        run = RunSnapshot(
+            request=request, status=RunStatus.RUNNING, created_at=at, updated_at=at, attempt=1
+        )
+        memory.commit([Entry(Fence(slot, epoch), insert=run)])
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            frames = [(frame.id, frame.event) async for frame in runtime.stream("r")]
+            assert frames == [("1", "metadata"), ("2", "error"), ("3", "end")]
+
+    simulate(scenario)
+
+
+def test_stopping_a_thread_does_not_call_runs_ended_that_are_not():
+    """Seeds 497 and 1476: it answered their ids when the runtime failed meanwhile."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": sleep}) as runtime:
+            await runtime.create_run("t", "agent")
+            simulation.faults.kinds["store hangs"] = 1.0
+            stopping = asyncio.ensure_future(runtime.supervisor.stop_thread("t"))
+            await asyncio.sleep(0.5)
+            crash(runtime, runtime._house.wiring.stream)
+            with pytest.raises(RuntimeClosed):
+                await stopping
+
+    simulate(scenario)
+
+
+def test_an_observer_that_fails_in_its_first_instant_is_told_all_the_same():
+    """Seed 255: nobody knew it yet, and it was never told anything."""
+    witness = Witness()
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            runtime.observe(witness, name="witness")
+            crash(runtime, observer(runtime, "witness"))
+            await runtime.create_and_wait("t", "agent")
+            await until(lambda: "run_completed" in witness.heard)
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("kind", ["run_started", "run_completed"])
+def test_a_run_does_not_wait_for_what_a_required_observer_was_told_before_it_failed(kind):
+    """Seed 2291: the group was lost with the failure, and the run waited for ever."""
+    witness = Witness()
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            runtime.observe(witness, required=True, name="witness")
+            inbox = observer(runtime, "witness").actor_inbox
+            handle = inbox.actor.handlers
+            lost = []
+
+            def lose(actor, message):
+                kinds = [str(d.event.event_type) for d in message.deliveries]
+                if kind in kinds and not lost:
+                    lost.append(kinds)
+                    raise ValueError("kaput")
+                return handle[type(message)](actor, message)
+
+            inbox.actor.handlers = {**handle, Deliver: lose}
+            run = await runtime.create_run("t", "agent")
+            assert (await runtime.wait(run.run_id)).status == "success"
+            assert lost
+
+    simulate(scenario)
+
+
+def test_a_run_does_not_wait_for_a_required_observer_that_is_forgotten():
+    async def scenario(simulation):
+        witness = Witness()
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            observation = runtime.observe(witness, required=True)
+            witness.gate.clear()
+            run = await runtime.create_run("t", "agent")
+            await asyncio.sleep(10)
+            observation.close()
+            assert (await runtime.wait(run.run_id)).status == "success"
+
+    simulate(scenario)
+
+
+def test_a_thread_that_fails_while_a_record_is_on_its_way_takes_up_the_run():
+    """Seed 755: the record was stored behind its back, and stayed pending."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            await runtime.create_and_wait("t", "agent")
+            creating = asyncio.ensure_future(runtime.create_run("t", "agent", run_id="r"))
+            await until(lambda: runtime._house.registry.threads["t"].actor_inbox.actor._admission)
+            crash(runtime, runtime._house.registry.threads["t"])
+            with pytest.raises(Exception, match="kaput"):
+                await creating
+            await until(lambda: len(simulation.disk.memory._run_table._rows) == 2)
+            assert (await runtime.wait("r")).status == "success"
+
+    for seed in range(20):
+        simulate(scenario, seed=seed, faults=SLOW)
+
+
+def test_an_orphan_that_is_rolled_back_before_its_next_attempt_leaves_no_state():
+    """Seed 1186: what its first attempt had saved stayed."""
+
+    def runtime(simulation):
+        runtime = simulation.runtime()
+        runtime.register("agent", save_and_sleep, RestartPolicy(on_orphan="restart"))
+        return runtime
+
+    async def first(simulation):
+        async with runtime(simulation) as running:
+            await running.create_run("t", "agent", run_id="r")
+            await asyncio.sleep(5)
+            await simulation.die()
+
+    async def second(simulation):
+        assert await simulation.disk.memory.checkpoints.load("t") == {"by": "r"}
+        simulation.faults.kinds["slow store"] = 1.0
+        async with runtime(simulation) as running:
+            assert await running.cancel("r", "rollback", wait=True)
+            assert await simulation.disk.memory.checkpoints.load("t") is None
+
+    for seed in range(20):
+        simulate(first, second, seed=seed)
+
+
+def test_a_deleted_run_leaves_nothing_that_is_written_later():
+    """Seed 1569: the event that its thread was idle came behind the deletion."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            run = await runtime.create_run("t", "agent")
+            table = simulation.disk.memory._run_table
+            await until(lambda: table.get(run.run_id).status is RunStatus.SUCCESS)
+            assert await runtime.delete_run(run.run_id)
+            await asyncio.sleep(10)
+            assert await simulation.disk.memory.events.read() == []
+
+    for seed in range(20):
+        simulate(scenario, seed=seed, faults=SLOW)
