@@ -30,7 +30,7 @@ from ..store.ports import Store
 from .agents import Agents
 from .executors import Workers
 from .keeper import KeeperActor
-from .messages import AbortAll, Activate, AddObserver, RemoveObserver, Wait
+from .messages import AbortAll, Activate, AddObserver, Describe, Ping, RemoveObserver, Wait
 from .reader import FrameReader
 from .recovery import Recovery
 from .supervisor import SupervisorActor
@@ -59,6 +59,8 @@ class House:
         """What a vital actor failed with."""
         self.listeners: list[asyncio.Queue[SupervisionEvent | None]] = []
         self._observers: dict[str, LoopRef[Any]] = {}
+        self._taking_up: asyncio.Task[None] | None = None
+        """Brings threads with runs left into memory."""
 
     @classmethod
     async def open(
@@ -207,7 +209,7 @@ class House:
         self.wiring.epochs.update(epochs)
         if threads:
             taking_up = self._recovery.take_up(threads)
-            self.kernel.run(taking_up, lambda _: None, "callboard recovery")
+            self._taking_up = self.kernel.run(taking_up, lambda _: None, "callboard recovery")
         return tuple(found)
 
     # Observers.
@@ -257,10 +259,10 @@ class House:
         """
         self.registry.closing = True
         deadline = self.kernel.now() + timeout
-        await self._stored(timeout)  # what was being admitted is a run by now
+        decided = await self._admissions_decided()
         await self._wait_for_runs(max(0.0, deadline - self.kernel.now()))
         left = tuple(self.registry.runs)
-        if left:
+        if left or not decided:
             _log.warning("closing_with_live_runs", run_ids=list(left))
             for ref in list(self.registry.threads.values()):
                 ref.send(AbortAll(CancelAction.INTERRUPT, StopReason.SHUTDOWN))
@@ -268,9 +270,28 @@ class House:
         await self._stored()
         return left
 
-    async def _stored(self, timeout: float = _PATIENCE) -> None:
+    async def _admissions_decided(self) -> bool:
+        """Wait until what was being admitted is a run, or is not; unless that takes too long.
+
+        Returns:
+            whether it is so.
+
+        """
+        if self._taking_up is not None:
+            self._taking_up.cancel()
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self.wiring.ask(self.wiring.supervisor, Ping())  # all threads are there
+                # Behind every `Create`, and held back while its record is being stored.
+                asked = [ref.request(Describe()) for ref in self.registry.threads.values()]
+                await asyncio.gather(*asked, return_exceptions=True)
+        except (TimeoutError, RuntimeClosed):
+            return False
+        return True
+
+    async def _stored(self) -> None:
         """Wait until what was given to the journal is stored, unless that takes too long."""
-        await asyncio.wait([self.wiring.journal.request(Barrier())], timeout=timeout)
+        await asyncio.wait([self.wiring.journal.request(Barrier())], timeout=_PATIENCE)
 
     async def wait_for(self, run_ids: tuple[str, ...]) -> None:
         """Wait until these runs have ended.
@@ -300,19 +321,22 @@ class House:
         told = [ref.request(CaughtUp()) for ref in self._observers.values() if ref.is_alive()]
         if told:
             await asyncio.wait(told, timeout=_PATIENCE)
-        self.take_down()
+        handlers = self.take_down()
+        if handlers:  # one may be an observer, which does as it likes
+            await asyncio.wait(handlers, timeout=_PATIENCE)
         await self.wiring.store.close()
 
-    def take_down(self) -> None:
-        """Stop every actor at once."""
+    def take_down(self) -> list[asyncio.Task[Any]]:
+        """Stop every actor at once. Returns the handlers that have still to notice."""
         self.registry.closing = True
-        self.kernel.close()
+        handlers = self.kernel.close()
         self.wiring.workers.close()
         for queue in self.listeners:
             if queue.full():
                 queue.get_nowait()
             queue.put_nowait(None)
         self.listeners.clear()
+        return handlers
 
     def collapse(self, cause: BaseException) -> None:
         """A vital actor has failed: end everything; what is in flight stays recoverable."""

@@ -80,6 +80,10 @@ class ThreadStatusQuery(NamedTuple):
     user_id: str | None
 
 
+class Ping(NamedTuple):
+    """Answers when what was sent before has been handled."""
+
+
 class Describe(NamedTuple):
     """Answers a `ThreadNode` or a `RunNode`."""
 

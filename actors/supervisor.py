@@ -23,6 +23,7 @@ from .messages import (
     AttemptFailed,
     FailRun,
     Passivate,
+    Ping,
     Quarantine,
     RemoveObserver,
     RestartRun,
@@ -136,6 +137,10 @@ class SupervisorActor(LoopActor):
             )
             registry.threads[thread_id] = ref
         self.forward(ref, message.message)
+
+    @handles(Ping)
+    def _pong(self, _: Ping) -> None:
+        """Answering is all."""
 
     @handles(ThreadIdle)
     def _thread_idle(self, message: ThreadIdle) -> None:

@@ -21,7 +21,7 @@ from ..domain.errors import (
 from ..domain.policies import MultitaskPolicy
 from ..domain.store_errors import StoreUnavailable
 from ..domain.supervision import ThreadNode
-from ..kernel import Crashed, handles
+from ..kernel import Crashed, LoopFuture, handles
 from ..observers import Append, EndStream, Observed, OpenStream, Write
 from ..store.entries import Entry, NewEvent
 from .admission import Admission, AdmittingActor
@@ -80,6 +80,11 @@ class ThreadActor(AdmittingActor):
         """How the thread stands when nothing is in flight."""
         self._since = wiring.kernel.clock.now()
         self._alarm: asyncio.TimerHandle | None = None
+        self._loaded = False
+        """Whether the queue is known. What comes before waits in `_early`."""
+        self._early: list[tuple[AbortAll, LoopFuture[Any] | None]] = []
+        self._last_orders: AbortAll | None = None
+        """The runtime is closing: what is still being admitted is aborted too."""
 
     async def on_start(self) -> None:  # type: ignore[override] # see LoopActor
         """Learn from the store what is in flight."""
@@ -105,8 +110,11 @@ class ThreadActor(AdmittingActor):
             self._queue.add(run.run_id, member)
             if run.status is RunStatus.RUNNING and not self._queue.active:
                 self._queue.active = run.run_id
+        self._loaded = True
         if self._crash is not None:
             self._take_over_ending_runs()
+            self._replace_failed_runs(self._crash)
+        self._do_what_was_asked_meanwhile()
         if self._quarantine is not None:
             self._fail_all(self._quarantine)
         self._advance()
@@ -121,6 +129,18 @@ class ThreadActor(AdmittingActor):
                 if book.attempt is not None:
                     self._queue.active = run_id
             ref.send(Announce())
+
+    def _replace_failed_runs(self, crash: BaseException) -> None:
+        """Find runs whose actors' failures were told to an incarnation that failed itself."""
+        for member in self._queue.members():
+            if member.ref.actor_inbox.suspended:
+                self._replace_run_actor(member, crash)
+
+    def _do_what_was_asked_meanwhile(self) -> None:
+        for message, reply in self._early:
+            aborted = self._abort_all(message.action, message.reason)
+            if reply is not None:
+                reply.set(aborted)
 
     # Admission: see `AdmittingActor`.
 
@@ -141,6 +161,8 @@ class ThreadActor(AdmittingActor):
         if withdrawn:
             self._withdrawn.discard(run_id)
             member.ref.send(Abort(CancelAction.INTERRUPT, StopReason.WITHDRAWN))
+        elif self._last_orders is not None:
+            member.ref.send(Abort(*self._last_orders))
         self._advance()
 
     def _enlist(self, ledger: Ledger) -> Member:
@@ -225,7 +247,12 @@ class ThreadActor(AdmittingActor):
     # Ending runs.
 
     @handles(AbortAll, system=True)
-    def _abort_everything(self, message: AbortAll) -> tuple[str, ...]:
+    def _abort_everything(self, message: AbortAll) -> tuple[str, ...] | None:
+        if not self._loaded:
+            self._early.append((message, self.defer()))
+            return None
+        if message.reason is StopReason.SHUTDOWN:
+            self._last_orders = message
         return self._abort_all(message.action, message.reason)
 
     def _abort_all(self, action: CancelAction, reason: StopReason) -> tuple[str, ...]:
@@ -244,6 +271,8 @@ class ThreadActor(AdmittingActor):
     @handles(Crashed, system=True)
     def _run_crashed(self, message: Crashed) -> None:
         """A run's actor failed, which is a defect: have a new one settle the run."""
+        if not self._loaded or not message.ref.actor_inbox.suspended:
+            return  # it is replaced when the queue is known, or has been
         for member in self._queue.members():
             if member.ref == message.ref:
                 self._replace_run_actor(member, message.cause)

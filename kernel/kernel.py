@@ -375,12 +375,20 @@ class Kernel(Ends):
         """How many tasks run beside the actors."""
         return len(self._tasks)
 
-    def close(self) -> None:
-        """Stop every actor, newest first; cancel every task; take nothing more. Idempotent."""
+    def close(self) -> list[asyncio.Task[Any]]:
+        """Stop every actor, newest first; cancel every task; take nothing more. Idempotent.
+
+        Returns:
+            the async handlers that were cancelled, and have still to notice.
+
+        """
         self.closed = True
         self._inbound.take()
-        for mailbox in reversed(list(self._mailboxes.values())):
+        mailboxes = list(reversed(self._mailboxes.values()))
+        handlers = [mailbox.task for mailbox in mailboxes if mailbox.task is not None]
+        for mailbox in mailboxes:
             self.stop_now(mailbox)
         self._inbound.bounce()
         for task in tuple(self._tasks):
             task.cancel()
+        return handlers

@@ -150,8 +150,9 @@ class ObserverActor(LoopActor):
         self._behind = False
         # Asked for at once, so that whatever is stored from now on is told.
         bind = Bind(self.actor_ref, name if binding.required else None)
-        bound = journal.request(bind)
-        cursor.bound = cursor.bound or bound
+        head = journal.request(bind)
+        if cursor.bound is None or _has_failed(cursor.bound):
+            cursor.bound = head
 
     async def on_start(self) -> None:  # type: ignore[override] # see LoopActor
         """Tell what is in the log behind the cursor."""
@@ -290,6 +291,10 @@ class ObserverActor(LoopActor):
         if error is not None and cursor.suspended is None:
             cursor.failures += 1
             self._supervisor.send(ObserverFailed(self._name, self._binding.required, event, error))
+
+
+def _has_failed(answer: LoopFuture[int]) -> bool:
+    return answer.cancelled() or (answer.done() and answer.exception() is not None)
 
 
 class RequiredObserverActor(ObserverActor):
