@@ -301,12 +301,17 @@ class House:
             ActorCrashed: the actor of one of them failed for good.
 
         """
-        runs = self.registry.runs
-        waits = [runs[run_id].request(Wait()) for run_id in run_ids if run_id in runs]
+        await asyncio.gather(*map(self._wait_for_run, run_ids))
+
+    async def _wait_for_run(self, run_id: str) -> None:
+        ref = self.registry.runs.get(run_id)
         try:
-            await asyncio.gather(*waits)
+            if ref is not None:
+                await ref.request(Wait())
         except pykka.ActorDeadError as error:
-            raise self._explained(error, "A run") from error
+            run = None if self.kernel.closed else await self.wiring.store.runs.get(run_id)
+            if run is None or not run.status.is_terminal:  # else it ended before it could answer
+                raise self._explained(error, f"Run '{run_id}'") from error
 
     async def _wait_for_runs(self, timeout: float) -> None:
         waits = [ref.request(Wait()) for ref in self.registry.runs.values()]

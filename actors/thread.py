@@ -111,6 +111,7 @@ class ThreadActor(AdmittingActor):
             if run.status is RunStatus.RUNNING and not self._queue.active:
                 self._queue.active = run.run_id
         self._loaded = True
+        self._abort_superseded()
         if self._crash is not None:
             self._take_over_ending_runs()
             self._replace_failed_runs(self._crash)
@@ -119,6 +120,16 @@ class ThreadActor(AdmittingActor):
             self._fail_all(self._quarantine)
         self._advance()
         self._note_idle()
+
+    def _abort_superseded(self) -> None:
+        """Do it for runs whose creators were told so, or would have been: it may not be done."""
+        members = self._queue.members()
+        for place, member in enumerate(members):
+            strategy = member.book.ledger.request.multitask_strategy
+            if MultitaskPolicy.decide(strategy, place) is MultitaskDecision.CANCEL_EXISTING:
+                for earlier in members[:place]:
+                    action = MultitaskPolicy.action(strategy)
+                    earlier.ref.send(Abort(action, StopReason.SUPERSEDED))
 
     def _take_over_ending_runs(self) -> None:
         """Find runs whose end is stored but was not heard of, because of the crash."""
@@ -139,7 +150,7 @@ class ThreadActor(AdmittingActor):
     def _do_what_was_asked_meanwhile(self) -> None:
         for message, reply in self._early:
             aborted = self._abort_all(message.action, message.reason)
-            if reply is not None:
+            if reply is not None and not reply.done():
                 reply.set(aborted)
 
     # Admission: see `AdmittingActor`.
@@ -303,8 +314,12 @@ class ThreadActor(AdmittingActor):
 
     @handles(Passivate)
     def _passivate(self, _: Passivate) -> None:
-        if not self._queue and self._admission is None and self.actor_inbox.empty():
+        if self._queue:
+            return
+        if self._admission is None:
             self._leave()
+        else:
+            self._note_idle()
 
     def _leave(self, cause: BaseException | None = None) -> None:
         """Leave memory. What came before is handled; what comes later finds nobody here.

@@ -157,7 +157,7 @@ class ObserverActor(LoopActor):
     async def on_start(self) -> None:  # type: ignore[override] # see LoopActor
         """Tell what is in the log behind the cursor."""
         cursor = self._cursor
-        head = cursor.bound and await cursor.bound
+        head = None if cursor.bound is None else await cursor.bound
         if cursor.durable:
             await self._load()
             self._save_later()

@@ -8,7 +8,7 @@ they find what they missed in the buffer, in the event log, or told as a gap.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -100,6 +100,8 @@ class StreamActor(LoopActor):
         self._keep_ended = keep_ended
         self._keep_seconds = keep_seconds
         self._streams: dict[str, _Stream] = {}
+        self._early: Counter[str] = Counter()
+        """Consumers of runs that are not in memory yet, or no longer."""
         self._ended: OrderedDict[str, float] = OrderedDict()
         """Ended runs and when they ended, oldest first."""
 
@@ -109,6 +111,7 @@ class StreamActor(LoopActor):
     def _open(self, message: OpenStream) -> None:
         if message.run_id not in self._streams:
             stream = self._streams[message.run_id] = _Stream(message, self._buffer_frames)
+            stream.consumers = self._early.pop(message.run_id, 0)
             if message.metadata is not None:
                 self._add(stream, [("metadata", message.metadata)])
 
@@ -267,11 +270,16 @@ class StreamActor(LoopActor):
         stream = self._streams.get(message.run_id)
         if stream is not None:
             stream.consumers += 1
+        else:
+            self._early[message.run_id] += 1
 
     @handles(Detach)
     def _detach(self, message: Detach) -> None:
         stream = self._streams.get(message.run_id)
         if stream is None:
+            self._early[message.run_id] -= 1
+            if self._early[message.run_id] <= 0:
+                del self._early[message.run_id]
             return
         stream.consumers -= 1
         on_leave = stream.opened.on_leave

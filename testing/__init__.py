@@ -6,6 +6,7 @@ same seed brings it back. `World` simulates callboard itself, held against a mod
 """
 
 from ..store import MemoryStore
+from .agents import abort_everywhere
 from .model import Model, Violation
 from .reader import StreamReader
 from .simulated import Disk, ProcessDied, SimulatedLoop, SimulatedStore, Trace, Turbulence
@@ -32,6 +33,7 @@ __all__ = [
     "Violation",
     "VirtualTimeLoop",
     "World",
+    "abort_everywhere",
     "run_virtual",
     "shrink",
     "simulate",

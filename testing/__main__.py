@@ -2,6 +2,7 @@
 
 soak --minutes N [--seed S] [--jobs J]     fresh seeds, as long as there is time
 seed N [--trace]                           one seed again; shrunk, if it breaks a promise
+exhaustive [--minutes N]                   every order in small worlds, and in larger ones
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from .exhaustive import explore_all
 from .soak import Totals, be_quiet, soak
 from .world import Plan, World, shrink
 
@@ -34,8 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     one = commands.add_parser("seed", help="simulate one seed again")
     one.add_argument("seed", type=int)
     one.add_argument("--trace", action="store_true", help="show who said what to whom")
+    small = commands.add_parser("exhaustive", help="walk through small worlds completely")
+    small.add_argument("--minutes", type=float, default=2.0)
     options = parser.parse_args(arguments)
     be_quiet()
+    if options.command == "exhaustive":
+        return _exhaustive(options.minutes * 60.0)
     if options.command == "seed":
         return _seed(options.seed, trace=options.trace)
     first = secrets.randbits(40) if options.seed is None else options.seed
@@ -48,6 +54,11 @@ def _seed(seed: int, *, trace: bool) -> int:
         report = World(shrink(report).plan, None).run()
     print(report)
     return 0 if report.ok else 1
+
+
+def _exhaustive(seconds: float) -> int:
+    explored = explore_all(seconds, lambda each: print(each, flush=True))
+    return 1 if any(each.violations for each in explored) else 0
 
 
 def _soak(seconds: float, first: int, jobs: int | None) -> int:

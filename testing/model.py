@@ -9,21 +9,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from math import inf
 from typing import Any, NamedTuple
+
+from .life import ABORTING, CLOSING, Fenced, Life
 
 MOVES = {
     "pending": {"running", "error", "timeout", "interrupted"},
     "running": {"success", "error", "timeout", "interrupted"},
 }
-CLOSING = {
-    "success": "run_completed",
-    "error": "run_failed",
-    "timeout": "run_failed",
-    "interrupted": "run_cancelled",
-}
-ABORTING = {"interrupt", "rollback"}
-Fenced = Callable[[], bool]
 
 
 class Violation(NamedTuple):
@@ -31,50 +25,6 @@ class Violation(NamedTuple):
 
     rule: str
     story: str
-
-
-@dataclass(slots=True, eq=False)
-class Life:
-    """What is known of one run."""
-
-    run_id: str
-    thread_id: str
-    place: int
-    request: Any
-    asked: set[str]
-    """What may end it early: `abort`, `fail`, `fault`, `death`, `observer`."""
-    status: str = "pending"
-    began: int = 0
-    attempts: list[Fenced] = field(default_factory=list)
-    """Those whose code executes; each tells whether it was abandoned."""
-    woken: float | None = None
-    """When its agent was asked to unwind."""
-    outcome: str | None = None
-    """How its agent left: `returned`, `raised`, `cancelled`."""
-    bound: str | None = None
-    """What was promised to end it: `abort` or `fail`. A death of the process frees it."""
-    events: list[str] = field(default_factory=list)
-    told_at: float | None = None
-    """When somebody was told that it has ended."""
-    frames: dict[int, Any] = field(default_factory=dict)
-
-    @property
-    def executing(self) -> bool:
-        """Whether code of its agent executes whose doings count."""
-        return not all(fenced() for fenced in self.attempts)
-
-    @property
-    def over(self) -> bool:
-        """Whether its status is terminal."""
-        return self.status in CLOSING
-
-    @property
-    def aborts(self) -> bool:
-        """Whether its creation aborts what is in flight."""
-        return str(self.request.multitask_strategy) in ABORTING
-
-    def __repr__(self) -> str:
-        return f"{self.run_id} ({self.status})"
 
 
 class Model:
@@ -91,9 +41,14 @@ class Model:
         self.withdrawn: set[str] = set()
         """Threads on which callers of `create` went away before the answer."""
         self._asked: dict[str, set[str]] = defaultdict(set)
-        self._gone: set[str] = set()
+        self.gone: set[str] = set()
+        """The runs that were erased."""
         self.closing = False
         """The runtime is being closed: it may abort what is in flight, and what still comes."""
+        self.punctual = False
+        """Nothing delays anything: what ends at once does so at the same moment."""
+        self.shaken = False
+        """An actor was made to fail: callers may be told so."""
 
     def check(self, rule: str, kept: object, *story: object) -> None:
         """Hold something against a rule."""
@@ -110,7 +65,7 @@ class Model:
         """A run's record is stored."""
         run_id, thread_id = str(snapshot.run_id), str(snapshot.thread_id)
         self.check("one record a run", run_id not in self.runs, run_id, "was inserted twice")
-        place = len(self.runs) + len(self._gone)
+        place = len(self.runs) + len(self.gone)
         run = Life(run_id, thread_id, place, snapshot.request, self._asked[run_id])
         self.runs[run_id] = run
         self._threads[thread_id].append(run)
@@ -119,10 +74,10 @@ class Model:
         again = [other for other in others if key and other.request.idempotency_key == key]
         self.check("one run a key", not again, run, "beside", again)
         in_flight = [other for other in others if not other.over]
-        if str(run.request.multitask_strategy) == "reject":
+        if run.strategy == "reject":
             self.check("reject", not in_flight, run, "was admitted beside", in_flight)
-        for other in in_flight if run.aborts else ():
-            other.asked.add("abort")
+        for other in in_flight if run.strategy in ABORTING else ():
+            other.asked.add(run.strategy)
 
     def moved(self, run_id: str, status: str, reason: str | None, action: str | None) -> None:
         """A run's status changed."""
@@ -135,8 +90,14 @@ class Model:
             return
         self.check("terminal means unwound", not run.executing, run, "executes")
         self.check("a cause for each end", self._justified(run, reason), run, reason, run.asked)
-        self.check("an abort holds", run.bound != "abort" or status != "success", run)
+        self.check("an abort holds", run.bound not in ABORTING or status != "success", run)
+        self.check("a rollback stays one", run.bound != "rollback" or action != "interrupt", run)
         self.check("a failing holds", run.bound != "fail" or status == "error", run)
+        self.check("an end is not put off", self._now() <= run.due, run, "was due at", run.due)
+        patient = reason != "abandoned" or not run.attempts or self.had_time(run)
+        self.check("time to unwind", patient, run)
+        lonely = reason != "disconnected" or not run.steady
+        self.check("aborted when the last reader leaves", lonely, run)
         if action == "rollback" and status == "interrupted":
             self.check("rollback restores", run_id not in self._states[run.thread_id], run)
 
@@ -145,10 +106,10 @@ class Model:
             return run.outcome == "returned"
         if run.status == "interrupted":
             gone = reason == "withdrawn" and run.thread_id in self.withdrawn
-            return gone or self.closing or "abort" in run.asked
+            return gone or self.closing or bool(run.asked & ABORTING)
         if run.status == "timeout":
             return run.request.timeout is not None
-        asked = {"abort"} if reason == "rollback_failed" else {"fault", "death", "fail", "observer"}
+        asked = ABORTING if reason == "rollback_failed" else {"fault", "death", "fail", "observer"}
         return bool(run.asked & asked) or run.outcome in {"raised", "cancelled"}
 
     def logged(self, run_id: str, sequence: int, event_id: str, kind: str) -> None:
@@ -184,7 +145,7 @@ class Model:
         if run is not None:
             self.check("only the dead are erased", run.over, run)
             self._threads[run.thread_id].remove(run)
-            self._gone.add(run_id)
+            self.gone.add(run_id)
 
     def erased_all(self, thread_id: str) -> None:
         """A thread is deleted."""
@@ -201,10 +162,12 @@ class Model:
         rivals = [each for each in everybody if each.executing]
         self.check("one at a time", not rivals, run, "begins beside", rivals)
         ghosts = [each for each in everybody if each.attempts]
-        self.check("time to unwind", all(map(self._had_time, ghosts)), ghosts)
+        self.check("time to unwind", all(map(self.had_time, ghosts)), ghosts)
         self.check("durable before it begins", run.status == "running", run)
         self.check("attempts count up", attempt > run.began, run, attempt, "after", run.began)
         self.check("aborted before it began", run.bound is None or run.began, run)
+        caused = attempt == 1 or "restart" in run.asked
+        self.check("a cause for each attempt", caused, run, "begins attempt", attempt)
         earlier = [
             other
             for other in self._others(run)
@@ -212,23 +175,29 @@ class Model:
             if not (other.request.after_seconds or run.request.after_seconds)
         ]
         self.check("first in, first out", run.began or not earlier, run, "before", earlier)
-        run.began, run.outcome, run.woken = attempt, None, None
-        run.attempts.append(fenced)
+        run.began, run.outcome = attempt, None
+        run.attempts[fenced] = None
 
-    def _had_time(self, ghost: Life) -> bool:
-        woken = self._now() if ghost.woken is None else ghost.woken
-        return self._now() - woken >= self._grace or "fault" in ghost.asked
+    def had_time(self, ghost: Life) -> bool:
+        """Whether its agent, which still executes, was asked to unwind long enough ago."""
+        now = self._now()
+        patient = all(
+            now - (now if at is None else at) >= self._grace for at in ghost.attempts.values()
+        )
+        return patient or "fault" in ghost.asked
 
     def unwinds(self, run_id: str) -> None:
         """An attempt noticed that it was asked to end."""
         run = self.runs[run_id]
-        run.woken = self._now() if run.woken is None else run.woken
+        latest = next(reversed(run.attempts), None)
+        if latest is not None and run.attempts[latest] is None:
+            run.attempts[latest] = self._now()
 
     def left(self, run_id: str, outcome: str, fenced: Fenced) -> None:
         """An attempt's last line executed."""
         run = self.runs.get(run_id)
         if run is not None and fenced in run.attempts:
-            run.attempts.remove(fenced)
+            del run.attempts[fenced]
             run.outcome = run.outcome if fenced() else outcome
 
     # What callers do and are answered.
@@ -244,24 +213,34 @@ class Model:
                 run.asked.add(what)
 
     def promised(self, run_id: str, what: str) -> None:
-        """The caller was told that the run will end by `abort` or `fail`."""
+        """The caller was told that the run will end by `interrupt`, `rollback` or `fail`."""
         run = self.runs.get(run_id)
         if run is not None and not run.over:
-            run.bound = run.bound or what
+            late = "interrupt" in run.asked or self.closing or run.thread_id in self.withdrawn
+            # What was being stored when a second abort came could not be changed any more.
+            self._bind(
+                run, "interrupt" if what == "rollback" and late and not run.executing else what
+            )
+
+    def _bind(self, run: Life, what: str) -> None:
+        if (run.bound, what) in ((None, what), ("interrupt", "rollback")):
+            run.bound = what
+        if self.punctual:
+            run.due = min(run.due, self._now() + (2 * self._grace if run.attempts else 0.0))
 
     def acknowledged(self, run_id: str) -> None:
         """`create` returned."""
         run = self.runs.get(run_id)
-        self.check("acknowledged is durable", run or run_id in self._gone, run_id)
-        for other in self._others(run) if run is not None and run.aborts else ():
+        self.check("acknowledged is durable", run or run_id in self.gone, run_id)
+        for other in self._others(run) if run is not None and run.strategy in ABORTING else ():
             if run is not None and other.place < run.place and other.status == "pending":
-                other.bound = other.bound or "abort"
+                self._bind(other, "interrupt")
 
     def refused(self, thread_id: str, rival: str, since: float) -> None:
         """`create` raised `ConflictError`, which named the active run."""
         run = self.runs.get(rival)
         real = run and run.thread_id == thread_id and (run.told_at or since) >= since
-        self.check("a conflict is real", real or rival in self._gone, thread_id, run or rival)
+        self.check("a conflict is real", real or rival in self.gone, thread_id, run or rival)
 
     def answered(self, run_id: str, status: str = "") -> None:
         """Somebody was told that the run has ended, and perhaps how."""
@@ -272,13 +251,11 @@ class Model:
             self.check("durable before visible", agrees, run, "was answered", status)
             self.check("answered means unwound", not run.executing, run)
 
-    def heard(self, before: int, run_id: str, sequence: int, again: bool) -> None:
-        """An observer was told of an event, `before` being the last of that run it heard."""
-        stored = run_id not in self.runs or sequence <= len(self.runs[run_id].events)
-        self.check("durable before told", stored, run_id, sequence)
-        in_order = sequence == before + 1 or (again and sequence <= before + 1)
-        in_order = in_order or run_id in self._gone  # what is erased need not be told
-        self.check("observers in order", in_order, run_id, sequence, "after", before)
+    def disturbed(self) -> None:
+        """A fault strikes: from now on, things may be late."""
+        self.punctual = False
+        for run in self.runs.values():
+            run.due = inf
 
     def died(self) -> None:
         """The process is gone: nothing executes, and what it promised without storing is void."""
@@ -288,6 +265,8 @@ class Model:
             if not run.over:
                 run.asked.add("death")
                 run.bound = run.outcome = None
+            run.due, run.deserted = inf, False
+            run.steady.clear()
             if not run.request.resumable:
                 run.frames.clear()
 

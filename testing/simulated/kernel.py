@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from ...kernel import Entropy, Kernel, KernelOptions, LoopClock
@@ -72,6 +73,8 @@ class SimulatedKernel(Kernel):
         self._turbulence = turbulence
         self._trace = trace
         self._speaker: Mailbox | None = None
+        self.on_crash: Callable[[str, Exception], None] = lambda actor, error: None
+        """Called with each actor that fails, and with what."""
         self.turns = 0
         """How many messages were handled."""
 
@@ -115,6 +118,10 @@ class SimulatedKernel(Kernel):
         mailbox.scheduled = False
         self.reschedule(mailbox)
         return True
+
+    def _crash(self, mailbox: Mailbox, error: Exception) -> None:
+        self.on_crash(name_of(mailbox), error)
+        super()._crash(mailbox, error)
 
     def _say(self, mailbox: Mailbox, what: str) -> None:
         self._trace.say(self.now(), name_of(mailbox), what)

@@ -75,11 +75,11 @@ class _Pickler(pickle.Pickler):
         name = self._constants.get(id(thing))
         if name is not None:
             return _object, ("constant", name)
-        kind = type(thing)
         if isinstance(thing, type):
             return _object, ("class", thing.__module__, thing.__qualname__)
+        kind: Any = type(thing)
         # The parts come behind the object, so that they may lead back to it.
-        return _object, (kind.__qualname__,), list(_parts_of(kind)(thing))
+        return _object, (kind.__qualname__,), _parts_of(kind)(thing)
 
 
 @functools.cache
@@ -88,11 +88,16 @@ def _parts_of(kind: type) -> Callable[[Any], Parts]:
     for known, parts in _KNOWN.items():
         if issubclass(kind, known):
             return parts
+    content = next((each for base, each in _CONTENT.items() if issubclass(kind, base)), None)
     names = tuple(_slots(kind))
+    if content is None and not names:
+        return lambda thing: (getattr(thing, "__dict__", None),)
+    if content is not None and not names and not kind.__dictoffset__:
+        return lambda thing: (content(thing),)
     return lambda thing: (
         getattr(thing, "__dict__", None),
-        [getattr(thing, name, None) for name in names],
-        _content(thing),
+        *[getattr(thing, name, None) for name in names],
+        content and content(thing),
     )
 
 
@@ -102,17 +107,6 @@ def _slots(kind: type) -> Iterator[str]:
         for name in (slots,) if isinstance(slots, str) else slots:
             if name not in ("__dict__", "__weakref__"):
                 yield name
-
-
-def _content(thing: Any) -> Any:
-    """What a subclass of a builtin class holds."""
-    if isinstance(thing, dict):
-        return list(thing.items())
-    if isinstance(thing, list | tuple | set | frozenset | deque):
-        return list(thing)
-    if isinstance(thing, str | int | float):
-        return str(thing)
-    return list(thing.args) if isinstance(thing, BaseException) else None
 
 
 def _nothing(_: Any) -> Parts:
@@ -181,6 +175,20 @@ def _kernel(kernel: Any) -> Parts:
     counted = ("turns", "dead_letters")
     return ({name: part for name, part in vars(kernel).items() if name not in counted},)
 
+
+_CONTENT: dict[type, Callable[[Any], Any]] = {
+    dict: lambda thing: list(thing.items()),
+    list: list,
+    tuple: list,
+    set: list,
+    frozenset: list,
+    deque: list,
+    str: str,
+    int: int,
+    float: float,
+    BaseException: lambda error: error.args,
+}
+"""What objects of subclasses of builtin classes hold, beside their attributes."""
 
 _KNOWN: dict[type, Callable[[Any], Parts]] = {
     asyncio.Task: _task,

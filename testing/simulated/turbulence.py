@@ -10,9 +10,9 @@ from .choices import Choices
 
 KINDS: dict[str, float] = {
     "slow store": 0.15,
-    "store fails": 0.04,
+    "store fails": 0.08,
     "store hangs": 0.01,
-    "answer lost": 0.04,
+    "answer lost": 0.08,
     "read fails": 0.03,
     "delay": 0.03,
     "handler raises": 0.002,

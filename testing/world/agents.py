@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
@@ -30,6 +31,18 @@ class Cast:
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
+        self._gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._all_open = False
+
+    def open(self, run_id: str) -> None:
+        """Let a run's agent pass its gates."""
+        self._gates[run_id].set()
+
+    def open_all(self) -> None:
+        """Let every agent pass every gate, from now on."""
+        self._all_open = True
+        for gate in self._gates.values():
+            gate.set()
 
     def agents(self) -> dict[str, Any]:
         """By name. `flaky` is to be registered with the policy `FLAKY`."""
@@ -54,11 +67,13 @@ class Cast:
         def fenced() -> bool:
             return run.fenced
 
+        if run.assistant_id == "flaky":
+            self._tell("asks", run.run_id, "restart")
         self._tell("began", run.run_id, run.attempt, fenced)
         outcome = "raised"
         try:
             for step in script["steps"]:
-                async for frame in self._play_step(run, step, script["stubborn"]):
+                async for frame in self._play_step(run, step):
                     yield frame
             outcome = "returned"
         except (asyncio.CancelledError, GeneratorExit):
@@ -73,37 +88,52 @@ class Cast:
                 self._tell("left", run.run_id, outcome, fenced)
 
     async def _play_step(
-        self, run: RunContext, step: list[Any], stubborn: float
+        self, run: RunContext, step: list[Any]
     ) -> AsyncGenerator[tuple[str, Any], None]:
         match step:
             case ["sleep", seconds]:
-                await self._sleep(run, seconds, stubborn)
-            case ["yield"]:
-                await asyncio.sleep(0)
+                if not await self._sleep(run, seconds):
+                    yield "say", {"attempt": run.attempt, "number": -1}
             case ["say", count]:
                 for number in range(count):
                     yield "say", {"attempt": run.attempt, "number": number}
+            case ["raise"]:
+                raise ScriptedError("the script ends so")
+            case ["cancel itself"]:
+                raise asyncio.CancelledError
+            case _:
+                await self._act(run, step)
+
+    async def _act(self, run: RunContext, step: list[Any]) -> None:
+        match step:
+            case ["gate"]:
+                if not self._all_open:
+                    await self._gates[run.run_id].wait()
+            case ["yield"]:
+                await asyncio.sleep(0)
             case ["save"]:
                 await run.checkpoint.save({"by": run.run_id, "attempt": run.attempt})
             case ["tell"]:
                 run.message("ai", f"said by {run.run_id}")
             case ["spend"]:
                 run.record_usage("model", 10, 5)
-            case ["raise"]:
-                raise ScriptedError("the script ends so")
-            case ["cancel itself"]:
-                raise asyncio.CancelledError
 
-    async def _sleep(self, run: RunContext, seconds: float, stubborn: float) -> None:
-        """Sleep; one that is stubborn turns over when it is woken."""
+    async def _sleep(self, run: RunContext, seconds: float) -> bool:
+        """Sleep; one that is stubborn turns over when it is woken, and then may go on.
+
+        Returns whether it was left in peace.
+        """
+        script: Any = run.input
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:
             self._tell("unwinds", run.run_id)
-            if not stubborn:
+            if script["stubborn"]:
+                await _sleep_on(script["stubborn"])
+            if not (script["stubborn"] and script["defiant"]):
                 raise
-            await _sleep_on(stubborn)
-            raise
+            return False
+        return True
 
 
 async def _sleep_on(seconds: float) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Generator
 from typing import Any
 
 from ...domain.events import RunLifecycleEvent
-from ..model import Life, Model
+from ..life import CLOSING, Life
+from ..model import Model
+from ..reader import heard
 from ..simulated.turbulence import InjectedFault, Turbulence
 
 
@@ -54,7 +56,7 @@ class Witness:
         """Hear of an event, and take a moment."""
         run_id, number = str(event.run_id), event.sequence
         before = self.heard.get(run_id, 0 if self._lasting else number - 1)
-        self._model.heard(before, run_id, number, self._again)
+        heard(self._model, before, run_id, number, self._again)
         self.heard[run_id] = max(before, number)
         return _Moment()
 
@@ -74,6 +76,11 @@ class Notary:
 
     def on_event(self, event: RunLifecycleEvent) -> Any:
         """Hear of an event, or refuse."""
+        run = self._model.runs.get(str(event.run_id))
+        if run is not None and not run.asked & {"fault", "death"}:  # orphans do not wait
+            early = run.began if event.event_type == "run_started" else run.told_at
+            told = event.event_type not in {"run_started", *CLOSING.values()}
+            self._model.check("required observers come first", told or not early, run, event)
         if self._turbulence.strikes("observer refuses"):
             self._model.asks(str(event.run_id), "observer")
             raise InjectedFault("the notary refuses")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 from ...domain.errors import (
+    ActorCrashed,
     CallboardError,
     ConflictError,
+    IdempotencyConflict,
     RunNotFound,
     RuntimeClosed,
     Unavailable,
@@ -65,13 +67,18 @@ class Client:
             await self._carry_out(runtime)
         except RuntimeClosed:
             raise
-        except Unavailable:
+        except Unavailable as error:
+            answers = self._model.shaken or not isinstance(error, ActorCrashed)
+            self._model.check("actors answer", answers, repr(error))
             await asyncio.sleep(_AGAIN)
             return False
+        except IdempotencyConflict as error:
+            self._model.check("asking again is no conflict", False, repr(error))
+            return True
         except CallboardError:
             return True  # it was deleted, or there was no room, or it is in flight
         except Exception as error:
-            if not _injected(error):
+            if not injected(error):
                 raise
         return True
 
@@ -124,37 +131,43 @@ class Client:
 
     async def _cancel(self, runtime: Runtime, command: Cancel) -> None:
         run_id = await self._known(command.of)
-        self._model.asks(run_id, "abort")
+        self._model.asks(run_id, command.action)
         if await runtime.cancel(run_id, command.action, command.wait):  # type: ignore[arg-type]
-            self._model.promised(run_id, "abort")
+            self._model.promised(run_id, command.action)
             if command.wait:
                 self._model.answered(run_id)
 
     async def _follow(self, runtime: Runtime, command: Follow) -> None:
         run_id = await self._known(command.of)
         run = self._model.runs.get(run_id)
-        if run is not None and str(run.request.on_disconnect) == "cancel":
-            self._model.asks(run_id, "abort")
+        if run is None or str(run.request.on_disconnect) == "cancel":
+            self._model.asks(run_id, "interrupt")
         reader = StreamReader(self._model, run_id, self._last)
         left = command.leave_after
         async with aclosing(runtime.stream(run_id, self._last, 15.0)) as frames:
-            async for frame in frames:
-                if left == self._seen:
-                    return
-                reader.saw(frame.id, frame.event, frame.data)
-                self._last = frame.id or self._last
-                self._seen += frame.event != "heartbeat"
+            try:
+                async for frame in frames:
+                    if left == self._seen:
+                        return
+                    reader.saw(frame.id, frame.event, frame.data)
+                    self._last = frame.id or self._last
+                    self._seen += frame.event != "heartbeat"
+            finally:
+                reader.leaves()
         if runtime.state == "running":
             reader.ended()
 
     async def _wait(self, runtime: Runtime, command: Wait) -> None:
         run_id = await self._known(command.of)
-        result = await runtime.wait(run_id)
-        self._model.answered(run_id, str(result.status))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(command.patience):
+                result = await runtime.wait(run_id)
+            self._model.answered(run_id, str(result.status))
 
     async def _operate(self, runtime: Runtime, command: Operate) -> None:
         run_id = await self._known(command.of)
         if command.verb == "restart":
+            self._model.asks(run_id, "restart")
             await runtime.supervisor.restart(run_id)
             return
         self._model.asks(run_id, "fail")
@@ -165,7 +178,7 @@ class Client:
         await runtime.delete_run(await self._known(command.of))
 
     async def _stop_thread(self, runtime: Runtime, command: StopThread) -> None:
-        self._model.asks_all("abort", command.thread)
+        self._model.asks_all("interrupt", command.thread)
         for run_id in await runtime.supervisor.stop_thread(command.thread):
             self._model.answered(run_id)
 
@@ -178,7 +191,7 @@ class Client:
         raise RunNotFound(f"of command {key}")
 
 
-def _injected(error: BaseException | None) -> bool:
+def injected(error: BaseException | None) -> bool:
     """Whether it goes back to a fault that the simulation wanted."""
     while error is not None:
         if isinstance(error, InjectedFault):

@@ -67,6 +67,8 @@ class Wait(Command):
     """Wait for a run's end."""
 
     of: int
+    patience: float | None = None
+    """Seconds after which the caller goes away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

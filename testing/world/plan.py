@@ -49,8 +49,13 @@ class Plan:
         choices = Choices(seed, "plan")
         threads = [f"t{number}" for number in range(1, choices.below(3) + 2)]
         runs = 2 + choices.below(8)
-        commands: list[Command] = [_create(choices, key, threads) for key in range(runs)]
-        commands += [_other(choices, runs, threads) for _ in range(choices.below(2 * runs) + 2)]
+        created = [_create(choices, key, threads) for key in range(runs)]
+        commands: list[Command] = [*created]
+        for _ in range(choices.below(2 * runs) + 2):
+            commands += _others(choices, created, threads)
+        commands += [
+            each for create in created if create.leaves for each in _readers(choices, create)
+        ]
         for _ in range(choices.weighted([(5, 0), (3, 1), (1, 2)])):
             commands.append(_death(choices))
         return cls(
@@ -114,7 +119,8 @@ def script(choices: Choices) -> dict[str, Any]:
     return {
         "steps": steps,
         "unwind": choices.between(0.0, 2.0) if choices.happens(0.4) else 0.0,
-        "stubborn": choices.between(1.0, 12.0) if choices.happens(0.1) else 0.0,
+        "stubborn": choices.between(1.0, 12.0) if choices.happens(0.2) else 0.0,
+        "defiant": choices.happens(0.5),
     }
 
 
@@ -129,26 +135,44 @@ def _step(choices: Choices) -> list[Any]:
     return [kind]
 
 
-def _other(choices: Choices, runs: int, threads: list[str]) -> Command:
-    at, of = _moment(choices), choices.below(runs)
+def _readers(choices: Choices, create: Create) -> list[Command]:
+    """Of a run that ends with its last reader: what each does matters to the others."""
+    return [
+        Follow(
+            at=create.at + choices.between(0.0, 1.0),
+            of=create.key,
+            leave_after=choices.below(4) if choices.happens(0.6) else None,
+        )
+        for _ in range(choices.below(4))
+    ]
+
+
+def _others(choices: Choices, created: list[Create], threads: list[str]) -> list[Command]:
+    """Often soon after the creation of the run that it is about."""
+    of = choices.below(len(created))
+    soon = choices.happens(0.5)
+    at = created[of].at + choices.between(0.0, 4.0) if soon else _moment(choices)
     verb = choices.weighted(
-        [(6, "cancel"), (5, "follow"), (4, "wait"), (2, "operate"), (1, "erase"), (1, "stop")]
+        [(6, "cancel"), (5, "follow"), (4, "wait"), (4, "operate"), (1, "erase"), (2, "stop")]
     )
     match verb:
         case "cancel":
             action = choices.among(("interrupt", "rollback"))
-            return Cancel(at=at, of=of, action=action, wait=choices.happens(0.5))
+            return [Cancel(at=at, of=of, action=action, wait=choices.happens(0.5))]
         case "follow":
             leave = choices.below(6) if choices.happens(0.3) else None
-            return Follow(at=at, of=of, leave_after=leave)
+            return [Follow(at=at, of=of, leave_after=leave)]
         case "wait":
-            return Wait(at=at, of=of)
+            patience = choices.between(0.0, 3.0) if choices.happens(0.3) else None
+            return [Wait(at=at, of=of, patience=patience)]
         case "operate":
-            return Operate(at=at, of=of, verb=choices.among(("fail", "restart")))
+            verb, later = choices.among(("fail", "restart")), at + choices.between(0.0, 6.0)
+            again = [Cancel(at=later, of=of, action="interrupt", wait=False)]
+            return [Operate(at=at, of=of, verb=verb), *(again if verb == "restart" else [])]
         case "erase":
-            return Erase(at=at + 10.0, of=of)
+            return [Erase(at=at + 10.0, of=of)]
         case _:
-            return StopThread(at=at, thread=choices.among(threads))
+            return [StopThread(at=at, thread=choices.among(threads))]
 
 
 def _death(choices: Choices) -> Command:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...actors.runtime import Runtime
@@ -18,6 +19,7 @@ from ..simulated import (
 )
 from .agents import FLAKY, Cast
 from .audience import Notary
+from .clients import injected
 from .commands import Close, Die
 
 if TYPE_CHECKING:
@@ -27,15 +29,19 @@ SETTINGS = Settings(
     abort_grace=5.0,
     drain_timeout=5.0,
     max_queued_runs=4,
-    passivate_after=10.0,
+    passivate_after=2.0,
     buffer_frames=256,
     keep_streams=4,
     keep_stream_seconds=60.0,
 )
+MOST_STEPS = 100_000
+"""Steps of the loop at one moment, after which nothing goes on any more."""
 CALM_AFTER = 5.0
 """Seconds behind the last command, after which nothing goes wrong any more."""
 LONG_ENOUGH = 1000.0
 """Seconds of calm after which everything must have ended."""
+_EMPTY_AFTER = 40.0
+"""Seconds after which nothing may be left of what has ended."""
 _LOOK_EVERY = 0.5
 """Seconds between two looks whether the runtime has failed."""
 
@@ -55,9 +61,14 @@ class Process:
         self._alive = True
         self._steps_left: int | None = None
         self._kernels: list[SimulatedKernel] = []
+        self._moment = (0.0, 0)
+        """The time, and the loop's steps when it came."""
+        self.cast = Cast(self._tell)
+        """Its agents."""
         self.down = 0.0
         """Virtual seconds until the next process starts."""
         loop.on_step = self._step
+        loop.set_exception_handler(self._callback_failed)
 
     @property
     def turns(self) -> int:
@@ -65,14 +76,25 @@ class Process:
         return sum(kernel.turns for kernel in self._kernels)
 
     def _step(self) -> None:
+        now, steps = self._loop.time(), self._loop.steps
+        if now != self._moment[0]:
+            self._moment = (now, steps)
+        elif steps - self._moment[1] > MOST_STEPS:
+            self._world.model.check("time goes on", False, now)
         if self._world.model.violations:
-            self._die()
+            self.die()
         if self._steps_left is not None:
             self._steps_left -= 1
             if self._steps_left < 0:
-                self._die()
+                self.die()
 
-    def _die(self) -> None:
+    def die(self) -> None:
+        """End here and now.
+
+        Raises:
+            ProcessDied: always.
+
+        """
         self._alive = False  # what its remains still say is heard by nobody
         raise ProcessDied
 
@@ -90,7 +112,7 @@ class Process:
         if isinstance(end, Die):
             self.down = end.down
             self._loop.call_at(max(end.at, world.now()), self._doom, end)
-        runtime = await self._started()
+        runtime = await self.started()
         clients = [
             self._loop.create_task(client.act(runtime), name=f"client {number}")
             for number, client in enumerate(world.clients)
@@ -99,8 +121,8 @@ class Process:
         if isinstance(end, Close):
             again = await self._close(runtime, end)
         else:
-            again = await self._serve(runtime, clients)
-        self._look_at(clients)
+            again = await self.serve(runtime, clients)
+        self.look_at(clients)
         self._alive = False
         return again
 
@@ -108,7 +130,8 @@ class Process:
         self._world.ends.remove(end)
         self._steps_left = end.steps
 
-    async def _started(self) -> Runtime:
+    async def started(self) -> Runtime:
+        """A runtime that has started; until it has, it is tried again."""
         while True:
             runtime = self._runtime()
             try:
@@ -119,7 +142,7 @@ class Process:
                 return runtime
 
     def _runtime(self) -> Runtime:
-        world, cast = self._world, Cast(self._tell)
+        world, cast = self._world, self.cast
         store = SimulatedStore(world.disk, world.turbulence)
         runtime = Runtime(cast.agents(), store=store, settings=SETTINGS, kernel=self._kernel)
         runtime.register("flaky", cast.act, FLAKY)
@@ -133,6 +156,7 @@ class Process:
         world = self._world
         seed = world.plan.seed * 1000 + world.order.below(1000)  # no two lives give the same ids
         kernel = SimulatedKernel(seed, world.order, world.turbulence, world.trace)
+        kernel.on_crash = self._actor_failed
         self._kernels.append(kernel)
         return kernel
 
@@ -154,12 +178,15 @@ class Process:
         await self._until(lambda: world.now() >= end.at, runtime, end.at + 1.0)
         world.ends.remove(end)
         world.model.closing = True
-        await runtime.aclose(end.timeout)
-        left = [run for run in world.model.runs.values() if run.executing]
-        world.model.check("closing unwinds", not left, left)
+        with suppress(InjectedFault):  # who asks an actor that is made to fail is told so
+            await runtime.aclose(end.timeout)
+        left = [run for run in world.model.runs.values() if run.attempts]
+        excused = world.model.shaken or world.turbulence.happened["delay"]
+        unwound = all(map(world.model.had_time, left))
+        world.model.check("closing unwinds", unwound or excused, left)
         return True
 
-    async def _serve(self, runtime: Runtime, clients: list[asyncio.Task[None]]) -> bool:
+    async def serve(self, runtime: Runtime, clients: list[asyncio.Task[None]]) -> bool:
         """Serve everybody to the end. Returns whether the runtime failed before."""
         self.down = 1.0
         world, model = self._world, self._world.model
@@ -172,7 +199,7 @@ class Process:
             return True
         waiting = [task.get_name() for task in clients if not task.done()]
         model.check("callers are answered", not waiting, *waiting)
-        await self._until(lambda: not leaks(runtime), runtime, 4 * SETTINGS.passivate_after)
+        await self._until(lambda: not leaks(runtime), runtime, _EMPTY_AFTER)
         if runtime.state == "failed":
             return True
         model.settled()
@@ -186,7 +213,16 @@ class Process:
     def _idle(self) -> bool:
         return all(run.over for run in self._world.model.runs.values())
 
-    def _look_at(self, clients: list[asyncio.Task[None]]) -> None:
+    def _actor_failed(self, actor: str, error: Exception) -> None:
+        excused = injected(error) or isinstance(error, Unavailable)
+        self._world.model.check("actors do not fail by themselves", excused, actor, repr(error))
+
+    def _callback_failed(self, _: object, context: dict[str, Any]) -> None:
+        if "handle" in context:
+            self._world.model.check("callbacks do not fail", False, repr(context["exception"]))
+
+    def look_at(self, clients: list[asyncio.Task[None]]) -> None:
+        """Hold against the model what became of clients."""
         for task in clients:
             error = task.exception() if task.done() and not task.cancelled() else None
             if error is not None:
@@ -198,6 +234,7 @@ def leaks(runtime: Runtime) -> list[str]:
     house = runtime._open_house()
     kernel = house.kernel
     actors = 3 + len(house.supervisor.observers)
+    stream: Any = house.wiring.stream.actor_inbox.actor
     return [
         f"{count} {what}"
         for what, count in (
@@ -206,6 +243,7 @@ def leaks(runtime: Runtime) -> list[str]:
             ("actors too many", len(kernel) - actors),
             ("tasks", kernel.tasks),
             ("ghosts", len(house.supervisor.ghosts)),
+            ("streams too many", len(stream._streams) - house.wiring.settings.keep_streams),
         )
-        if count
+        if count > 0
     ]

@@ -7,7 +7,7 @@ from ..simulated import Choices, Disk, ProcessDied, SimulatedLoop, Trace, Turbul
 from ..virtual_time import Stuck
 from .audience import Witness
 from .clients import Client
-from .commands import Close, Die
+from .commands import Close, Command, Die
 from .plan import Plan
 from .process import SETTINGS, Process
 from .report import Report
@@ -28,6 +28,7 @@ class World:
         """Virtual seconds, while no process lives."""
         self.loop: SimulatedLoop | None = None
         self.model = Model(self.now, SETTINGS.abort_grace)
+        self.model.punctual = True
         self.trace = Trace(keep)
         self.order = Choices(plan.seed, "order")
         self.turbulence = Turbulence(Choices(plan.seed, "faults"), dict(plan.kinds), self._struck)
@@ -37,9 +38,10 @@ class World:
             key=lambda end: end.at,
         )
         """How processes end before their time; each is taken away when it has happened."""
-        self._runs: dict[int, str] = {}
+        self.runs: dict[int, str] = {}
+        """The ids of the runs, by the key of the command that creates each."""
         self.clients = [
-            Client(command, self.model, self._runs)
+            Client(command, self.model, self.runs)
             for command in plan.commands
             if not isinstance(command, Die | Close)
         ]
@@ -55,10 +57,18 @@ class World:
         """Note something in the trace."""
         self.trace.say(self.now(), who, what)
 
+    def caller(self, command: Command) -> Client:
+        """One more caller, of whom the plan did not know."""
+        client = Client(command, self.model, self.runs)
+        self.clients.append(client)
+        return client
+
     def _struck(self, kind: str) -> None:
         self.say("chance", kind)
+        self.model.disturbed()
         if kind.startswith("handler raises"):
             self.model.asks_all("fault")
+            self.model.shaken = True
             self.witness.shaken()
             self.ledger.shaken()
 
@@ -92,10 +102,11 @@ class World:
         self.clock, self.loop = loop.time(), None
         if again:
             self.say("the process", "is no more")
-            self._outlive(process.down)
+            self.outlive(process.down)
         return again
 
-    def _outlive(self, down: float) -> None:
+    def outlive(self, down: float) -> None:
+        """Tell everybody that the process is no more. The next one starts in `down` seconds."""
         self.clock += down
         self.model.died()
         self.witness.restarted()

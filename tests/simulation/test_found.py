@@ -260,3 +260,67 @@ def test_a_deleted_run_leaves_nothing_that_is_written_later():
 
     for seed in range(20):
         simulate(scenario, seed=seed, faults=SLOW)
+
+
+def test_a_reader_who_came_before_its_run_was_in_memory_counts_as_one():
+    """Seed 1720: after a restart the run was aborted when another reader left."""
+
+    def runtime(simulation):
+        runtime = simulation.runtime()
+        runtime.register("agent", sleep, RestartPolicy(on_orphan="restart"))
+        return runtime
+
+    async def first(simulation):
+        async with runtime(simulation) as running:
+            await running.create_run("t", "agent", run_id="r", on_disconnect="cancel")
+            await asyncio.sleep(5)
+            await simulation.die()
+
+    async def second(simulation):
+        async with runtime(simulation) as running:
+            streams = [running.stream("r"), running.stream("r")]
+            seen = [asyncio.ensure_future(anext(stream)) for stream in streams]
+            await asyncio.gather(*seen)
+            await streams[0].aclose()
+            assert (await running.wait("r")).status == "success"
+            await streams[1].aclose()
+
+    for seed in range(20):
+        simulate(first, second, seed=seed, faults=SLOW)
+
+
+@pytest.mark.parametrize("steps", range(0, 60, 3))
+def test_whom_a_run_aborts_is_aborted_though_the_process_dies_in_between(steps):
+    """Found by hypothesis: adopted after the death, they went on."""
+    begun = []
+
+    async def agent(run):
+        begun.append(run.run_id)
+        await asyncio.sleep(3)
+
+    async def first(simulation):
+        async with simulation.runtime({"agent": agent}) as running:
+            await running.create_run("t", "agent", run_id="running")
+            queued = {"run_id": "queued", "multitask_strategy": "enqueue"}
+            await running.create_run("t", "agent", **queued)
+            await asyncio.sleep(1)
+            options = {"run_id": "last", "multitask_strategy": "rollback"}
+            creating = asyncio.ensure_future(running.create_run("t", "agent", **options))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            creating.cancel()
+            await simulation.die()
+
+    async def second(simulation):
+        stored = simulation.disk.memory._run_table.get("last") is not None
+        async with simulation.runtime({"agent": agent}) as running:
+            await asyncio.sleep(60)
+            queued = await running.get_run("queued")
+            if stored:
+                assert (queued.status, queued.action) == ("interrupted", "rollback")
+                assert "queued" not in begun
+            else:
+                assert queued.status == "success"
+
+    begun.clear()
+    simulate(first, second, seed=steps)
