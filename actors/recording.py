@@ -106,10 +106,19 @@ class RecordingActor(LoopActor):
         if self.book.phase is Phase.SETTLED:
             self._settled()
 
+    def _end_stream(self) -> None:
+        frames = last_frames(self.book.ending)
+        self._wiring.stream.send(EndStream(self._ledger.request.run_id, frames))
+
+    def on_failure(self, *_: object) -> None:
+        """Let readers go if the end is stored: nobody may be left to do it."""
+        if self.book.phase is Phase.SETTLED:
+            self._end_stream()
+
     @handles(Release, system=True)
     def _release(self, _: Release) -> None:
         book = self.book
-        self._wiring.stream.send(EndStream(self._ledger.request.run_id, last_frames(book.ending)))
+        self._end_stream()
         if book.waiters:
             result = self._ledger.result()
             for waiter in book.waiters:

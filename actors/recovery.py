@@ -12,7 +12,6 @@ from ..domain.enums import LifecycleEventType, RunScope, RunStatus, StopReason
 from ..domain.errors import UnknownAgent
 from ..domain.fence import Fence
 from ..domain.identifiers import Slot, slot_of
-from ..domain.store_errors import StoreUnavailable
 from ..domain.views import RunSnapshot
 from ..observers import Append, Barrier
 from ..store.entries import Entry, Unfinished
@@ -91,7 +90,7 @@ class Recovery:
     async def take_up(self, thread_ids: list[str]) -> None:
         """Bring these threads into memory: they queue their runs again, in order.
 
-        Those that the store does not tell of are asked for again until it does.
+        Those that the store does not tell of, or that fail, are asked for again until they come.
         """
         while thread_ids := await self._activate(thread_ids):
             pause = self._wiring.kernel.future()
@@ -99,7 +98,7 @@ class Recovery:
             await pause
 
     async def _activate(self, thread_ids: list[str]) -> list[str]:
-        """Returns those that the store did not tell of."""
+        """Returns those that did not come."""
         supervisor, left = self._wiring.supervisor, []
         for start in range(0, len(thread_ids), _AT_ONCE):
             some = thread_ids[start : start + _AT_ONCE]
@@ -109,7 +108,6 @@ class Recovery:
                 thread_id
                 for thread_id, answer in zip(some, answers, strict=True)
                 if isinstance(answer, BaseException)
-                and isinstance(answer.__cause__, StoreUnavailable)
             ]
         return left
 

@@ -22,7 +22,7 @@ from ..domain.policies import MultitaskPolicy
 from ..domain.store_errors import StoreUnavailable
 from ..domain.supervision import ThreadNode
 from ..kernel import Crashed, LoopFuture, handles
-from ..observers import Append, EndStream, Observed, OpenStream, Write
+from ..observers import Append, Observed, OpenStream, Write
 from ..store.entries import Entry, NewEvent
 from .admission import Admission, AdmittingActor
 from .adoption import adopt, live_runs
@@ -48,7 +48,7 @@ from .messages import (
 )
 from .queue import Member
 from .run import RunActor
-from .settlement import error_text, last_frames, status_after
+from .settlement import error_text, status_after
 
 if TYPE_CHECKING:
     from .wiring import Wiring
@@ -288,11 +288,10 @@ class ThreadActor(AdmittingActor):
             if member.ref == message.ref:
                 self._replace_run_actor(member, message.cause)
                 return
-        # Its end is stored and it was letting everybody go: finish that for it.
+        # Its end is stored, and it was letting everybody go.
         actor: Any = message.ref.actor_inbox.actor
         request = actor.book.ledger.request
         self._wiring.supervisor.send(RunCrashed(request.run_id, self._thread_id, message.cause))
-        self._wiring.stream.send(EndStream(request.run_id, last_frames(actor.book.ending)))
         self.kernel.kill(message.ref, message.cause)
 
     def _replace_run_actor(self, member: Member, cause: BaseException) -> None:

@@ -24,9 +24,9 @@ from .observer_actor import (
     Cursor,
     DescribeObserver,
     Observed,
-    ObserverGone,
     ObserverActor,
     ObserverFailed,
+    ObserverGone,
     RequiredObserverActor,
 )
 from .protocol import LifecycleEventType, RunLifecycleEvent, RunObserver

@@ -57,12 +57,20 @@ class Disk:
         self.memory = MemoryStore()
         self._reader = reader
 
-    def write(self, entry: Entry) -> Outcome:
-        """Write one entry, all or nothing."""
+    def write(self, entry: Entry, *, again: bool = False) -> Outcome:
+        """Write one entry, all or nothing.
+
+        Args:
+            entry: the entry.
+            again: it was written before, and whoever sent it has not heard of that. A saved
+                state does not show that by itself.
+
+        """
         before = self._status(entry)
         outcome = self.memory.commit([entry])[0]
         if outcome.verdict is Verdict.APPLIED and self._reader is not None:
-            _tell(self._reader, entry, outcome, before)
+            told = entry._replace(checkpoint=None) if again else entry
+            _tell(self._reader, told, outcome, before)
         return outcome
 
     def _status(self, entry: Entry) -> RunStatus | None:
@@ -124,10 +132,15 @@ class SimulatedStore:
     def __init__(self, disk: Disk, turbulence: Turbulence) -> None:
         self._disk = disk
         self._turbulence = turbulence
+        self._doubted: Sequence[Entry] = ()
+        """What was written, and not said."""
         memory = disk.memory
         self.runs = cast("RunStore", _Medium(memory.runs, self))
         self.events = cast("EventLog", _Medium(memory.events, self))
         self.checkpoints = cast("CheckpointStore", _Medium(memory.checkpoints, self))
+
+    def _was_doubted(self, entry: Entry) -> bool:
+        return any(entry is each for each in self._doubted)
 
     async def pause(self) -> None:
         """Take some time, or hardly any."""
@@ -192,7 +205,9 @@ class SimulatedStore:
             raise StoreUnavailable("a group", "the simulation wants it so")
         lost = turbulence.strikes("answer lost")
         stored = turbulence.choices.below(len(group) + 1) if lost else len(group)
-        outcomes = [self._disk.write(entry) for entry in group[:stored]]
+        written = group[:stored]
+        outcomes = [self._disk.write(entry, again=self._was_doubted(entry)) for entry in written]
+        self._doubted = (*self._doubted, *written) if lost else ()
         await self.pause()
         if lost:
             raise OutcomeUnknown("a group", "the simulation lost the answer")

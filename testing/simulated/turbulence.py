@@ -15,8 +15,8 @@ KINDS: dict[str, float] = {
     "answer lost": 0.08,
     "read fails": 0.03,
     "delay": 0.03,
-    "handler raises": 0.002,
-    "handler raises after": 0.002,
+    "handler raises": 0.005,
+    "handler raises after": 0.005,
     "observer refuses": 0.05,
 }
 """The faults there are, and the probability of each where it could happen."""

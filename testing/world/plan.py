@@ -81,7 +81,7 @@ def _faults(choices: Choices) -> dict[str, float]:
         return dict(KINDS)
     kinds = list(KINDS)
     chosen = {choices.among(kinds) for _ in range(1 + choices.below(3))}
-    return {kind: KINDS[kind] for kind in kinds if kind in chosen}
+    return {kind: KINDS[kind] * choices.among((1, 1, 4)) for kind in kinds if kind in chosen}
 
 
 def _moment(choices: Choices) -> float:
@@ -166,9 +166,10 @@ def _others(choices: Choices, created: list[Create], threads: list[str]) -> list
             patience = choices.between(0.0, 3.0) if choices.happens(0.3) else None
             return [Wait(at=at, of=of, patience=patience)]
         case "operate":
+            at = created[of].at + choices.between(0.0, 4.0)
             verb, later = choices.among(("fail", "restart")), at + choices.between(0.0, 6.0)
-            again = [Cancel(at=later, of=of, action="interrupt", wait=False)]
-            return [Operate(at=at, of=of, verb=verb), *(again if verb == "restart" else [])]
+            again = Cancel(at=later, of=of, action="interrupt", wait=False)
+            return [Operate(at=at, of=of, verb=verb), *[again] * choices.below(2)]
         case "erase":
             return [Erase(at=at + 10.0, of=of)]
         case _:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from callboard import RestartPolicy
+from callboard.actors.messages import Activate, Describe, Passivate, Release
+from callboard.actors.supervisor import SupervisorActor
 from callboard.domain import CreateRunCommand, Fence, RunSnapshot, RunStatus, RuntimeClosed, slot_of
 from callboard.observers.journal_messages import Deliver
 from callboard.store import Entry
@@ -324,3 +326,165 @@ def test_whom_a_run_aborts_is_aborted_though_the_process_dies_in_between(steps):
 
     begun.clear()
     simulate(first, second, seed=steps)
+
+
+def test_what_is_being_admitted_when_the_runtime_closes_does_not_begin_afterwards():
+    """Seeds 1403 and 1589: its agent began while everything was taken down."""
+    executing = []
+
+    async def agent(run):
+        executing.append(run.run_id)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            executing.remove(run.run_id)
+
+    async def scenario(simulation):
+        runtime = simulation.runtime({"agent": agent}, abort_grace=5.0)
+        await runtime.start()
+        creating = asyncio.ensure_future(runtime.create_run("t", "agent"))
+        for _ in range(simulation.seed):
+            await asyncio.sleep(0)
+        await runtime.aclose(0.0)
+        assert executing == []
+        creating.cancel()
+
+    for seed in range(40):
+        simulate(scenario, seed=seed, faults={"slow store": 0.3})
+
+
+def test_closing_right_after_a_start_takes_up_no_run_behind_its_back():
+    """Seed 408: an orphan's next attempt began while everything was taken down."""
+    executing = []
+
+    async def agent(run):
+        executing.append(run.run_id)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            executing.remove(run.run_id)
+
+    def runtime(simulation):
+        runtime = simulation.runtime(abort_grace=5.0)
+        runtime.register("agent", agent, RestartPolicy(on_orphan="restart"))
+        return runtime
+
+    async def first(simulation):
+        async with runtime(simulation) as running:
+            await running.create_run("t", "agent")
+            await asyncio.sleep(5)
+            await simulation.die()
+
+    async def second(simulation):
+        running = runtime(simulation)
+        await running.start()
+        for _ in range(simulation.seed):
+            await asyncio.sleep(0)
+        await running.aclose(0.0)
+        assert executing == []
+
+    for seed in range(30):
+        executing.clear()
+        simulate(first, second, seed=seed)
+
+
+def test_a_run_whose_actor_fails_together_with_its_threads_is_settled():
+    """Seed 110367: the failure was told to an incarnation that failed itself."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": sleep}) as runtime:
+            run = await runtime.create_run("t", "agent")
+            registry = runtime._house.registry
+            thread, actor = registry.threads["t"], registry.runs[run.run_id]
+            crash(runtime, actor)
+            thread.actor_inbox.system.clear()  # it fails instead of handling what it is told
+            crash(runtime, thread)
+            result = await runtime.wait(run.run_id)
+            assert (result.status, result.stop_reason) == ("error", "actor_crashed")
+
+    for seed in range(10):
+        simulate(scenario, seed=seed)
+
+
+def test_a_thread_that_is_asked_to_leave_while_something_waits_leaves_later():
+    """Seed 221967: it stayed in memory until somebody needed it again."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}, passivate_after=10.0) as runtime:
+            await runtime.create_and_wait("t", "agent")
+            ref = runtime._house.registry.threads["t"]
+            ref.send(Passivate())
+            ref.send(Describe())
+            runtime._house.supervisor._idle.clear()  # as the supervisor does when it asks
+            await asyncio.sleep(60)
+            assert runtime._house.registry.threads == {}
+
+    simulate(scenario)
+
+
+def test_an_abort_of_all_runs_waits_until_a_rebuilt_thread_knows_them():
+    """Seen while `stop_thread` met a thread that had just failed: nothing was aborted."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": sleep}) as runtime:
+            run = await runtime.create_run("t", "agent")
+            crash(runtime, runtime._house.registry.threads["t"])
+            simulation.faults.kinds["slow store"] = 1.0
+            await asyncio.sleep(0.01)
+            assert await runtime.supervisor.stop_thread("t") == (run.run_id,)
+            assert (await runtime.get_run(run.run_id)).status == "interrupted"
+
+    for seed in range(10):
+        simulate(scenario, seed=seed)
+
+
+def test_a_thread_that_could_not_be_brought_back_at_a_start_is_asked_for_again():
+    """Seed 3415: its queued run waited until somebody else needed the thread."""
+
+    async def first(simulation):
+        async with simulation.runtime({"agent": sleep, "next": succeed}) as runtime:
+            await runtime.create_run("t", "agent")
+            await runtime.create_run("t", "next", run_id="r", multitask_strategy="enqueue")
+            await simulation.die()
+
+    async def second(simulation):
+        runtime = simulation.runtime({"agent": sleep, "next": succeed})
+        refusals = []
+
+        def refuse(actor, message):
+            if not refusals:
+                refusals.append(message)
+                raise ValueError("kaput")
+            return SupervisorActor._activate(actor, message)
+
+        handlers = SupervisorActor.handlers
+        SupervisorActor.handlers = {**handlers, Activate: refuse}
+        try:
+            async with runtime:
+                table = simulation.disk.memory._run_table
+                await until(lambda: table.get("r").status is RunStatus.SUCCESS)
+        finally:
+            SupervisorActor.handlers = handlers
+        assert refusals
+
+    simulate(first, second)
+
+
+def test_readers_are_let_go_though_the_run_fails_as_it_leaves_and_its_thread_has_left():
+    """Seed 40770: the stream of a run on a temporary thread never ended."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            options = {"scope": "temporary_thread"}
+            run = await runtime.create_run(None, "agent", run_id="r", **options)
+            inbox = runtime._house.registry.runs["r"].actor_inbox
+
+            def fail(actor, message):
+                raise ValueError("kaput")
+
+            inbox.actor.handlers = {**inbox.actor.handlers, Release: fail}
+            frames = [frame.event async for frame in runtime.stream(run.run_id)]
+            assert frames == ["metadata", "end"]
+
+    for seed in range(10):
+        simulate(scenario, seed=seed)
