@@ -233,7 +233,7 @@ class RunActor(RecordingActor):
         elif book.attempt is not None and book.captured is not UNSET:
             self._restore()
             book.attempt.restore(book.captured)
-        elif book.attempt is None and book.inherited:
+        elif book.inherited:
             self._restore()
             executor = self._wiring.agents.executor(self._ledger.request.assistant_id)
             restore_orphan(self._wiring, book, executor, self.actor_ref)

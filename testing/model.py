@@ -38,8 +38,8 @@ class Model:
         self._threads: dict[str, list[Life]] = defaultdict(list)
         self._states: dict[str, list[str]] = defaultdict(list)
         """For each thread, the runs whose saved states lie on top of each other."""
-        self.withdrawn: set[str] = set()
-        """Threads on which callers of `create` went away before the answer."""
+        self.withdrawn: dict[str, set[str]] = defaultdict(set)
+        """Threads on which runs that are still to come may end so, by the reason."""
         self._asked: dict[str, set[str]] = defaultdict(set)
         self.gone: set[str] = set()
         """The runs that were erased."""
@@ -105,7 +105,7 @@ class Model:
         if run.status == "success":
             return run.outcome == "returned"
         if run.status == "interrupted":
-            gone = reason == "withdrawn" and run.thread_id in self.withdrawn
+            gone = run.thread_id in self.withdrawn.get(str(reason), ())
             return gone or self.closing or bool(run.asked & ABORTING)
         if run.status == "timeout":
             return run.request.timeout is not None
@@ -216,7 +216,8 @@ class Model:
         """The caller was told that the run will end by `interrupt`, `rollback` or `fail`."""
         run = self.runs.get(run_id)
         if run is not None and not run.over:
-            late = "interrupt" in run.asked or self.closing or run.thread_id in self.withdrawn
+            late = "interrupt" in run.asked or self.closing
+            late = late or any(run.thread_id in each for each in self.withdrawn.values())
             # What was being stored when a second abort came could not be changed any more.
             self._bind(
                 run, "interrupt" if what == "rollback" and late and not run.executing else what

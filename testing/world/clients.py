@@ -119,7 +119,7 @@ class Client:
             async with asyncio.timeout(command.patience):
                 run = await runtime.create_run(command.thread, command.agent, **options)
         except TimeoutError:
-            self._model.withdrawn.add(command.thread)
+            self._model.withdrawn["withdrawn"].add(command.thread)
         except ConflictError as error:
             self._model.refused(command.thread, str(error.active_run_id), since)
         except (Unavailable, RuntimeClosed):
@@ -179,6 +179,7 @@ class Client:
 
     async def _stop_thread(self, runtime: Runtime, command: StopThread) -> None:
         self._model.asks_all("interrupt", command.thread)
+        self._model.withdrawn["stopped_by_operator"].add(command.thread)
         for run_id in await runtime.supervisor.stop_thread(command.thread):
             self._model.answered(run_id)
 

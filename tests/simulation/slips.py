@@ -137,7 +137,6 @@ SLIPS = (
         RunActor._unwound,
         "book.captured is not UNSET",
         "book.captured is not None",
-        also=((RunActor._unwound, "elif book.attempt is None and", "elif False and"),),
     ),
     Slip(
         "a second abort downgrades",

@@ -488,3 +488,30 @@ def test_readers_are_let_go_though_the_run_fails_as_it_leaves_and_its_thread_has
 
     for seed in range(10):
         simulate(scenario, seed=seed)
+
+
+def test_an_orphan_that_is_rolled_back_as_its_next_attempt_starts_leaves_no_state():
+    """Seed 180781806562: the attempt was there, but had not looked at the state yet."""
+
+    def runtime(simulation):
+        runtime = simulation.runtime()
+        runtime.register("agent", save_and_sleep, RestartPolicy(on_orphan="restart"))
+        return runtime
+
+    async def first(simulation):
+        async with runtime(simulation) as running:
+            await running.create_run("t", "agent", run_id="r")
+            await asyncio.sleep(5)
+            await simulation.die()
+
+    async def second(simulation):
+        async with runtime(simulation) as running:
+            await until(lambda: "r" in running._house.registry.runs)
+            book = running._house.registry.runs["r"].actor_inbox.actor.book
+            while book.attempt is None:  # noqa: ASYNC110 - step by step
+                await asyncio.sleep(0)
+            assert await running.cancel("r", "rollback", wait=True)
+            assert await simulation.disk.memory.checkpoints.load("t") is None
+
+    for seed in range(20):
+        simulate(first, second, seed=seed)
