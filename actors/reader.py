@@ -74,6 +74,8 @@ class FrameReader:
         run = await self._wiring.store.runs.get(run_id)
         if run is None:
             raise RunNotFound(run_id)
+        if run_id in self._wiring.registry.runs:
+            return None  # it is brought back just now, or its end is told to observers first
         if not run.status.is_terminal:
             self._wiring.fence(run.thread_id)  # is it ours?
             _, runs = await self._wiring.supervisor.request(Activate(run.thread_id, Describe()))

@@ -513,3 +513,28 @@ def test_an_orphan_that_is_rolled_back_as_its_next_attempt_starts_leaves_no_stat
 
     for seed in range(400):
         simulate(first, second, seed=seed)
+
+
+def test_a_stream_does_not_tell_an_end_from_the_record_before_required_observers_know():
+    """Seed 706328328463: whoever read while the run was brought into memory heard it first."""
+    witness = Witness()
+
+    async def agent(run):
+        witness.gate.clear()
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": agent}) as runtime:
+            runtime.observe(witness, required=True)
+            run = await runtime.create_run("t", "agent")
+            stream = runtime._house.wiring.stream.actor_inbox.actor
+            stream._streams.clear()  # as if it had not been told of the run yet
+            table = simulation.disk.memory._run_table
+            await until(lambda: table.get(run.run_id).status is RunStatus.SUCCESS)
+            reading = asyncio.ensure_future(anext(runtime.stream(run.run_id)))
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert not reading.done()
+            witness.gate.set()
+            assert (await reading).event == "metadata"
+
+    simulate(scenario)
