@@ -526,15 +526,21 @@ def test_a_stream_does_not_tell_an_end_from_the_record_before_required_observers
         async with simulation.runtime({"agent": agent}) as runtime:
             runtime.observe(witness, required=True)
             run = await runtime.create_run("t", "agent")
-            stream = runtime._house.wiring.stream.actor_inbox.actor
-            stream._streams.clear()  # as if it had not been told of the run yet
             table = simulation.disk.memory._run_table
             await until(lambda: table.get(run.run_id).status is RunStatus.SUCCESS)
-            reading = asyncio.ensure_future(anext(runtime.stream(run.run_id)))
+            runtime._house.wiring.stream.actor_inbox.actor._streams.clear()
+            told = []
+
+            async def read():
+                async for frame in runtime.stream(run.run_id):
+                    told.append(frame.event)
+
+            reading = asyncio.ensure_future(read())
             for _ in range(50):
                 await asyncio.sleep(0)
-            assert not reading.done()
+            assert told == []
             witness.gate.set()
-            assert (await reading).event == "metadata"
+            await reading
+            assert told[-1] == "end"
 
     simulate(scenario)
