@@ -533,7 +533,7 @@ def test_a_stream_does_not_tell_an_end_from_the_record_before_required_observers
 
             async def read():
                 async for frame in runtime.stream(run.run_id):
-                    told.append(frame.event)
+                    told.append(frame.event)  # noqa: PERF401 - it is looked at meanwhile
 
             reading = asyncio.ensure_future(read())
             for _ in range(50):
