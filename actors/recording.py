@@ -41,6 +41,8 @@ class RecordingActor(LoopActor):
         self._ledger = book.ledger
         self._awaited: dict[str, int] = {}
         """Required observers that have still to be told, and up to which position."""
+        self._heard: dict[str, int] = {}
+        """How far required observers have been told: one that reads the log may be ahead."""
         self._start_stored = False
         self._end_stored = False
 
@@ -143,7 +145,9 @@ class RecordingActor(LoopActor):
         if verdict is not Verdict.APPLIED and not (verdict is Verdict.STALE and repeated):
             self._lost(message)
             return
-        self._awaited |= dict.fromkeys(message.awaited, message.told)
+        for observer in message.awaited:
+            if self._heard.get(observer, 0) < message.told:
+                self._awaited[observer] = message.told
         if message.tag == START:
             self._start_stored = True
         elif message.tag == END:
@@ -157,8 +161,9 @@ class RecordingActor(LoopActor):
             error = error_text(message.error)
             if self.book.ending is None:
                 self._end(Ending(error=error, reason=StopReason.OBSERVER_FAILED))
-        awaited = self._awaited.get(message.observer)
-        if awaited is not None and message.event.position >= awaited:
+        awaited, position = self._awaited.get(message.observer), message.event.position
+        self._heard[message.observer] = max(position, self._heard.get(message.observer, 0))
+        if awaited is not None and position >= awaited:
             self._no_longer_awaited(message.observer)
 
     @handles(ObserverGone, system=True)

@@ -204,8 +204,10 @@ class Process:
             return True
         model.settled()
         model.check("nothing leaks", not leaks(runtime), leaks(runtime))
-        await self._until(lambda: not world.ledger.behind(), runtime, LONG_ENOUGH)
-        model.check("observers hear all", not world.ledger.behind(), world.ledger.behind())
+        ledger = runtime._open_house().supervisor.observers["ledger"]
+        if ledger.cursor.suspended is None:  # else it failed too often, and its next process tells
+            await self._until(lambda: not world.ledger.behind(), runtime, LONG_ENOUGH)
+            model.check("observers hear all", not world.ledger.behind(), world.ledger.behind())
         await runtime.aclose(0.0)
         model.check("closing ends all", len(self._loop.unfinished()) == 1, self._loop.unfinished())
         return False

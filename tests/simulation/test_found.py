@@ -4,6 +4,7 @@ The seed is the one under which it was seen first.
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +13,7 @@ from callboard import RestartPolicy
 from callboard.actors.messages import Activate, Describe, Passivate, Release
 from callboard.actors.supervisor import SupervisorActor
 from callboard.domain import CreateRunCommand, Fence, RunSnapshot, RunStatus, RuntimeClosed, slot_of
+from callboard.observers import Observed
 from callboard.observers.journal_messages import Deliver
 from callboard.store import Entry
 from callboard.testing import SimulatedStore, simulate
@@ -544,3 +546,22 @@ def test_a_stream_does_not_tell_an_end_from_the_record_before_required_observers
             assert told[-1] == "end"
 
     simulate(scenario)
+
+
+def test_a_required_observer_that_read_ahead_of_the_answer_is_not_waited_for_again():
+    """Seed 667767408: it was told from the log what its run did not know to be stored yet."""
+
+    async def scenario(simulation):
+        witness = Witness()
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            runtime.observe(witness, required=True, name="witness")
+            run = await runtime.create_run("t", "agent")
+            (created, *_) = await simulation.disk.memory.events.read()
+            ahead = replace(created, position=1_000_000)
+            runtime._house.registry.runs[run.run_id].send(Observed(ahead, "witness", None))
+            witness.gate.clear()
+            assert (await runtime.wait(run.run_id)).status == "success"
+            witness.gate.set()
+
+    for seed in range(20):
+        simulate(scenario, seed=seed, faults=SLOW)
