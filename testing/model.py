@@ -105,7 +105,9 @@ class Model:
         if run.status == "success":
             return run.outcome == "returned"
         if run.status == "interrupted":
-            gone = run.thread_id in self.withdrawn.get(str(reason), ())
+            # An agent that does not unwind is abandoned, whatever it was aborted for.
+            reasons = self.withdrawn if reason == "abandoned" else (str(reason),)
+            gone = any(run.thread_id in self.withdrawn.get(each, ()) for each in reasons)
             return gone or self.closing or bool(run.asked & ABORTING)
         if run.status == "timeout":
             return run.request.timeout is not None

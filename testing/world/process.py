@@ -237,6 +237,8 @@ def leaks(runtime: Runtime) -> list[str]:
     kernel = house.kernel
     actors = 3 + len(house.supervisor.observers)
     stream: Any = house.wiring.stream.actor_inbox.actor
+    if stream is None:  # it has failed, and the runtime is about to
+        return []
     return [
         f"{count} {what}"
         for what, count in (
