@@ -282,8 +282,8 @@ class ThreadActor(AdmittingActor):
     @handles(Crashed, system=True)
     def _run_crashed(self, message: Crashed) -> None:
         """A run's actor failed, which is a defect: have a new one settle the run."""
-        if not self._loaded or not message.ref.actor_inbox.suspended:
-            return  # it is replaced when the queue is known, or has been
+        if not message.ref.actor_inbox.suspended:
+            return  # it has been replaced
         for member in self._queue.members():
             if member.ref == message.ref:
                 self._replace_run_actor(member, message.cause)
@@ -291,6 +291,8 @@ class ThreadActor(AdmittingActor):
         # Its end is stored, and it was letting everybody go.
         actor: Any = message.ref.actor_inbox.actor
         request = actor.book.ledger.request
+        if request.run_id in self._wiring.registry.runs:
+            return  # it is replaced when the queue is known
         self._wiring.supervisor.send(RunCrashed(request.run_id, self._thread_id, message.cause))
         self.kernel.kill(message.ref, message.cause)
 

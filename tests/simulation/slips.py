@@ -260,8 +260,8 @@ SLIPS = (
         "required observers are not waited for",
         "They have been sent the event, so they know.",
         RecordingActor._committed,
-        "self._awaited |= dict.fromkeys(message.awaited, message.told)",
-        "",
+        "self._awaited[observer] = message.told",
+        "pass",
     ),
     # Death and recovery.
     Slip(

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from callboard import RestartPolicy
+from callboard.actors.book import Phase
 from callboard.actors.messages import Activate, Describe, Passivate, Release
 from callboard.actors.supervisor import SupervisorActor
 from callboard.domain import CreateRunCommand, Fence, RunSnapshot, RunStatus, RuntimeClosed, slot_of
@@ -565,3 +566,25 @@ def test_a_required_observer_that_read_ahead_of_the_answer_is_not_waited_for_aga
 
     for seed in range(20):
         simulate(scenario, seed=seed, faults=SLOW)
+
+
+def test_a_run_that_failed_after_its_end_leaves_though_its_thread_fails_as_well():
+    """Seed 551036745739: its actor stayed, suspended."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            run = await runtime.create_run("t", "agent")
+            registry, kernel = runtime._house.registry, runtime._house.kernel
+            thread, actor = registry.threads["t"], registry.runs[run.run_id]
+            book = actor.actor_inbox.actor.book
+            await until(lambda: book.phase is Phase.SETTLED or not actor.is_alive())
+            if actor.is_alive() and run.run_id in registry.runs:
+                del registry.runs[run.run_id]  # its thread has let it go
+                crash(runtime, actor)
+                crash(runtime, thread)
+            await asyncio.sleep(600)
+            assert not actor.is_alive()
+            assert len(kernel) == 3
+
+    for seed in range(30):
+        simulate(scenario, seed=seed, faults={"delay": 0.5})
