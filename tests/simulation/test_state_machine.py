@@ -249,4 +249,5 @@ async def _steps(number):
 
 
 TestCallboard = Callboard.TestCase
-TestCallboard.settings = settings(max_examples=60, stateful_step_count=30)
+# The same examples each time: what looks elsewhere is the soak.
+TestCallboard.settings = settings(max_examples=60, stateful_step_count=30, derandomize=True)
