@@ -113,8 +113,6 @@ class JournalActor(LoopActor):
         self._pending: list[Append] = []
         self._in_doubt: list[Append] = []
         """A group that may be stored."""
-        self._doubted = False
-        """Whether the group under way was one."""
         self._committing = False
         self._gathering = False
         self._store_waits = False
@@ -233,7 +231,6 @@ class JournalActor(LoopActor):
             self._await(group, answer)
 
     def _next_group(self) -> list[Append]:
-        self._doubted = bool(self._in_doubt)
         if self._in_doubt:
             group, self._in_doubt = self._in_doubt, []
             return group
@@ -318,7 +315,7 @@ class JournalActor(LoopActor):
             error = StoreUnavailable("a group of entries", repr(error))
         self._failures += 1
         self._in_trouble(error.cause)
-        if group and (self._doubted or isinstance(error, OutcomeUnknown)):
+        if isinstance(error, OutcomeUnknown) and group:
             self._in_doubt = group
         else:
             self._keep(group, error)

@@ -132,15 +132,15 @@ class SimulatedStore:
     def __init__(self, disk: Disk, turbulence: Turbulence) -> None:
         self._disk = disk
         self._turbulence = turbulence
-        self._doubted: Sequence[Entry] = ()
-        """What was written, and not said."""
+        self._doubted: Sequence[Entry] | None = None
+        """What was written of a group that is in doubt; `None` if none is."""
         memory = disk.memory
         self.runs = cast("RunStore", _Medium(memory.runs, self))
         self.events = cast("EventLog", _Medium(memory.events, self))
         self.checkpoints = cast("CheckpointStore", _Medium(memory.checkpoints, self))
 
     def _was_doubted(self, entry: Entry) -> bool:
-        return any(entry is each for each in self._doubted)
+        return any(entry is each for each in self._doubted or ())
 
     async def pause(self) -> None:
         """Take some time, or hardly any."""
@@ -202,12 +202,16 @@ class SimulatedStore:
         if turbulence.strikes("store hangs"):
             await asyncio.sleep(turbulence.choices.between(1.0, _LONGEST_HANG))
         if turbulence.strikes("store fails"):
-            raise StoreUnavailable("a group", "the simulation wants it so")
+            # Who has not said what became of a group does not know, and must not say that
+            # nothing is stored, before it has looked.
+            unknown = self._doubted is not None
+            error = OutcomeUnknown if unknown else StoreUnavailable
+            raise error("a group", "the simulation wants it so")
         lost = turbulence.strikes("answer lost")
         stored = turbulence.choices.below(len(group) + 1) if lost else len(group)
         written = group[:stored]
         outcomes = [self._disk.write(entry, again=self._was_doubted(entry)) for entry in written]
-        self._doubted = (*self._doubted, *written) if lost else ()
+        self._doubted = (*(self._doubted or ()), *written) if lost else None
         await self.pause()
         if lost:
             raise OutcomeUnknown("a group", "the simulation lost the answer")

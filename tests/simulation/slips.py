@@ -207,10 +207,10 @@ SLIPS = (
     ),
     Slip(
         "insert in doubt given up",
-        "The second failure says that nothing is stored; the first had said that it may be.",
+        "What fails is not stored.",
         JournalActor._group_failed,
-        "(self._doubted or isinstance(error, OutcomeUnknown))",
-        "isinstance(error, OutcomeUnknown)",
+        "isinstance(error, OutcomeUnknown) and group",
+        "False",
     ),
     Slip(
         "group in doubt after a later one",

@@ -89,8 +89,8 @@ class Doubtful(SimulatedStore):
         return await super().commit(group)
 
 
-def test_what_was_in_doubt_stays_so_when_the_next_try_fails():
-    """Seed 3760: the run was given up, though it was stored."""
+def test_what_was_in_doubt_stays_so_while_the_store_cannot_look():
+    """Seed 3760, which had the store say that nothing is stored: it may not, before it looked."""
 
     async def scenario(simulation):
         async with simulation.runtime({"agent": succeed}) as runtime:
