@@ -181,6 +181,12 @@ class BlockingRuntime:
     list_events = _blocking(Runtime.list_events)
     aggregate_tokens = _blocking(Runtime.aggregate_tokens)
     thread_status = _blocking(Runtime.thread_status)
+    create_thread = _blocking(Runtime.create_thread)
+    get_thread = _blocking(Runtime.get_thread)
+    search_threads = _blocking(Runtime.search_threads)
+    count_threads = _blocking(Runtime.count_threads)
+    update_thread = _blocking(Runtime.update_thread)
+    delete_thread = _blocking(Runtime.delete_thread)
     prune = _blocking(Runtime.prune)
     drain = _blocking(Runtime.drain)
 

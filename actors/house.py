@@ -10,7 +10,7 @@ import pykka
 import structlog
 
 from ..domain.enums import CancelAction, StopReason
-from ..domain.errors import ActorCrashed, RuntimeClosed
+from ..domain.errors import ActorCrashed, RuntimeClosed, ThreadNotFound
 from ..domain.identifiers import SLOTS, Slot
 from ..domain.store_errors import StoreUnavailable
 from ..domain.supervision import SupervisionEvent, SupervisionEventType
@@ -127,7 +127,7 @@ class House:
         except pykka.ActorDeadError as error:
             if self.kernel.closed:
                 raise self.closed_error() from error
-            if isinstance(error.__cause__, StoreUnavailable):
+            if isinstance(error.__cause__, StoreUnavailable | ThreadNotFound):
                 raise error.__cause__ from error
             raise ActorCrashed(f"Thread '{thread_id}'", "its actor stopped") from error
 
@@ -238,14 +238,15 @@ class House:
 
     # The end.
 
-    async def drain(self, timeout: float) -> tuple[str, ...]:
+    async def drain(self, timeout: float, *, abort: bool = True) -> tuple[str, ...]:
         """Admit nothing more, let runs finish, then abort what remains.
 
         Args:
             timeout: seconds to let them finish.
+            abort: otherwise what remains is left as it is.
 
         Returns:
-            the ids of the runs that were aborted.
+            the ids of the runs that remained.
 
         """
         self.registry.closing = True
@@ -253,7 +254,7 @@ class House:
         await self._stored(timeout)  # what was being admitted is a run by now
         await self._wait_for_runs(max(0.0, deadline - self.kernel.now()))
         left = tuple(self.registry.runs)
-        if left:
+        if left and abort:
             _log.warning("closing_with_live_runs", run_ids=list(left))
             for ref in list(self.registry.threads.values()):
                 ref.send(AbortAll(CancelAction.INTERRUPT, StopReason.SHUTDOWN))

@@ -161,6 +161,8 @@ class StopReason(StrEnum):
     """The runtime closed before the run had ended."""
     SUPERSEDED = "superseded"
     """A newer run on the thread aborted it."""
+    ERASED = "erased"
+    """Its thread was deleted."""
     DISCONNECTED = "disconnected"
     """Its last consumer went away."""
     WITHDRAWN = "withdrawn"

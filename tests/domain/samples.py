@@ -64,6 +64,8 @@ COMMAND = CreateRunCommand(
     timeout=10.0,
     resumable=True,
     follow_up_to_run_id="r0",
+    forget_on_rollback=True,
+    host_data=PAYLOAD,
 )
 USAGE = RunUsage(
     total_input_tokens=1,
