@@ -49,22 +49,21 @@ class GraphDrawing:
 
 
 def _schemas(graph: Any) -> dict[str, JSON]:
+    builder = getattr(graph, "builder", None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the config's schema is deprecated, and still asked for
-        return {
-            "input_schema": _given(graph.get_input_jsonschema),
-            "output_schema": _given(graph.get_output_jsonschema),
-            "state_schema": _given(lambda: _state_schema(graph)),
+        schemas = {
             "config_schema": _given(graph.get_config_jsonschema),
             "context_schema": _given(graph.get_context_jsonschema),
         }
+        for name in ("input_schema", "output_schema", "state_schema"):
+            kind = getattr(builder, name, None) if isinstance(builder, StateGraph) else None
+            schemas[name] = None if kind is None else _given(lambda kind=kind: _shape(kind))
+    return schemas
 
 
-def _state_schema(graph: Any) -> JSON:
-    builder = getattr(graph, "builder", None)
-    if not isinstance(builder, StateGraph):
-        return None
-    kind: Any = builder.state_schema
+def _shape(kind: Any) -> JSON:
+    """The schema of a state, by its fields: pydantic takes no plain `TypedDict` on Python 3.11."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return kind.model_json_schema()
     fields: dict[str, Any] = {name: (hint, ...) for name, hint in get_type_hints(kind).items()}
