@@ -177,6 +177,7 @@ class BlockingRuntime:
     cleanup = _blocking(Runtime.cleanup)
     get_run = _blocking(Runtime.get_run)
     list_runs = _blocking(Runtime.list_runs)
+    list_in_flight = _blocking(Runtime.list_in_flight)
     list_messages = _blocking(Runtime.list_messages)
     list_events = _blocking(Runtime.list_events)
     aggregate_tokens = _blocking(Runtime.aggregate_tokens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..domain.enums import CancelAction, RunStatus, StopReason
+from ..domain.enums import CancelAction, RunScope, RunStatus, StopReason
 from ..domain.errors import CallboardError, Fenced
 from ..kernel import LoopActor, LoopRef, handles
 from ..observers import Append, Committed, EndStream, Observed, Seal, Sealed
@@ -95,6 +95,8 @@ class RecordingActor(LoopActor):
         """The end is stored and the required observers know: tell the thread."""
         self.book.phase = Phase.SETTLED
         ledger = self._ledger
+        if self._forgotten or ledger.request.scope is RunScope.TEMPORARY_THREAD:
+            self._wiring.registry.remember(ledger.snapshot())
         self._thread.send(
             RunSettled(
                 ledger.request.run_id,

@@ -253,6 +253,11 @@ class Runtime(ThreadCalls):
         answer = await self._ask_live(house, run_id, Wait())
         return answer if isinstance(answer, RunResult) else RunResult.of(answer)
 
+    def recall(self, run_id: str, *, user_id: str | None = None) -> RunSnapshot | None:
+        """The end of a run that left no record: one of the last thousand of this runtime."""
+        run = self._open_house().registry.gone.get(run_id)
+        return run if run is not None and user_id in (None, run.user_id) else None
+
     async def cancel(
         self,
         run_id: str,
@@ -371,6 +376,7 @@ class Runtime(ThreadCalls):
                 if house.failure is not None or house.kernel.closed:
                     raise house.closed_error() from None
             run = await house.wiring.store.runs.get(run_id)
+            run = run or house.registry.gone.get(run_id)
             if run is None:
                 raise RunNotFound(run_id)
             if run.status.is_terminal:

@@ -11,7 +11,7 @@ from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("actors", "cli", "domain", "kernel", "observers", "store", "testing")
+FOLDERS = ("actors", "cli", "domain", "kernel", "observers", "server", "store", "testing")
 SOURCES = {p.relative_to(ROOT).as_posix() for f in FOLDERS for p in (ROOT / f).rglob("*.py")}
 
 

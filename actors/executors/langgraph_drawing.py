@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from langgraph.graph import StateGraph
@@ -58,7 +59,7 @@ def _schemas(graph: Any) -> dict[str, JSON]:
         }
         for name in ("input_schema", "output_schema", "state_schema"):
             kind = getattr(builder, name, None) if isinstance(builder, StateGraph) else None
-            schemas[name] = None if kind is None else _given(lambda kind=kind: _shape(kind))
+            schemas[name] = None if kind is None else _given(partial(_shape, kind))
     return schemas
 
 

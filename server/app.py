@@ -1,0 +1,120 @@
+"""The ASGI app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..actors.runtime import Runtime
+from ..observers import MetricsObserver
+from .assistants import AssistantRoutes
+from .auth import Authenticate
+from .errors import answer_for
+from .limits import Limits
+from .runs import RunRoutes
+from .service import Service
+from .stateless import StatelessRoutes
+from .system import SystemRoutes
+from .thread_state import StateRoutes
+from .threads import ThreadRoutes
+
+_LOOPBACK = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
+_EXPOSED = ("Content-Location", "Location", "X-Pagination-Total", "X-Pagination-Next")
+
+
+def callboard_app(
+    runtime: Runtime,
+    *,
+    authenticate: Authenticate | None = None,
+    limits: Limits | None = None,
+    cors_origins: Sequence[str] | None = None,
+    private_webhooks: bool = False,
+) -> Starlette:
+    """The LangGraph Platform API over a runtime: mount it, or serve it by itself.
+
+    Served by itself it starts the runtime and closes it; mounted, the host does.
+
+    Args:
+        runtime: runs the agents.
+        authenticate: turns a request into the id of its user, whose threads and runs no other
+            user sees; `None` for a server of one user.
+        limits: what a client may ask for.
+        cors_origins: of the pages that may ask; `*` for all, none for no page. By default all
+            where users are authenticated, and else those of this machine.
+        private_webhooks: let webhooks lead to private and loopback addresses.
+
+    """
+    service = Service(
+        runtime,
+        authenticate=authenticate,
+        limits=limits or Limits(),
+        private_webhooks=private_webhooks,
+    )
+    metrics = MetricsObserver()
+    runtime.observe(metrics)
+    system = SystemRoutes(service, metrics)
+    operations = [
+        operation
+        for routes in (
+            system,
+            AssistantRoutes(service),
+            ThreadRoutes(service),
+            StateRoutes(service),
+            StatelessRoutes(service),
+            RunRoutes(service),
+        )
+        for operation in routes.operations()
+    ]
+    system.describe(operations)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        ours = runtime.state == "not started"
+        if ours:
+            await runtime.start()
+        await service.webhooks.resume()
+        yield
+        if ours:
+            await runtime.aclose()
+
+    app = Starlette(
+        routes=[operation.route(service) for operation in operations],
+        middleware=_cors(cors_origins, authenticated=authenticate is not None),
+        exception_handlers={HTTPException: _refuse},
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    return app
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    return answer_for(error)
+
+
+def _cors(origins: Sequence[str] | None, *, authenticated: bool) -> list[Middleware]:
+    if origins is None:
+        chosen: dict[str, Any] = {"allow_origin_regex": _LOOPBACK}
+        if authenticated:
+            chosen = {"allow_origins": ["*"]}
+    elif origins:
+        chosen = {"allow_origins": list(origins)}
+    else:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=list(_EXPOSED),
+            max_age=600,
+            **chosen,
+        )
+    ]
