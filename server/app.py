@@ -19,6 +19,7 @@ from .assistants import AssistantRoutes
 from .auth import Authenticate
 from .errors import answer_for
 from .limits import Limits
+from .operations import Operation
 from .runs import RunRoutes
 from .service import Service
 from .stateless import StatelessRoutes
@@ -60,20 +61,6 @@ def callboard_app(
     )
     metrics = MetricsObserver()
     runtime.observe(metrics)
-    system = SystemRoutes(service, metrics)
-    operations = [
-        operation
-        for routes in (
-            system,
-            AssistantRoutes(service),
-            ThreadRoutes(service),
-            StateRoutes(service),
-            StatelessRoutes(service),
-            RunRoutes(service),
-        )
-        for operation in routes.operations()
-    ]
-    system.describe(operations)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -86,13 +73,27 @@ def callboard_app(
             await runtime.aclose()
 
     app = Starlette(
-        routes=[operation.route(service) for operation in operations],
+        routes=[operation.route(service) for operation in _operations(service, metrics)],
         middleware=_cors(cors_origins, authenticated=authenticate is not None),
         exception_handlers={HTTPException: _refuse},
         lifespan=lifespan,
     )
     app.state.service = service
     return app
+
+
+def _operations(service: Service, metrics: MetricsObserver) -> list[Operation]:
+    system = SystemRoutes(service, metrics)
+    operations = [
+        *system.operations(),
+        *AssistantRoutes(service).operations(),
+        *ThreadRoutes(service).operations(),
+        *StateRoutes(service).operations(),
+        *StatelessRoutes(service).operations(),
+        *RunRoutes(service).operations(),
+    ]
+    system.describe(operations)
+    return operations
 
 
 async def _refuse(_: Request, error: Exception) -> Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +21,8 @@ from .service import Service
 
 _ASSISTANT = "/assistants/{assistant_id}"
 
+_op = partial(Operation, tag="Assistants")
+
 
 class AssistantRoutes:
     """Find assistants, and look at their graphs.
@@ -33,14 +37,9 @@ class AssistantRoutes:
 
     def operations(self) -> list[Operation]:
         """What there is."""
-
-        def op(method: str, path: str, handler: object, summary: str, **rest: object) -> Operation:
-            given = {"method": method, "path": path, "handler": handler, "summary": summary}
-            return Operation(**given, tag="Assistants", **rest)  # type: ignore[arg-type]
-
         sub = {"recurse": BOOLEAN}
         return [
-            op(
+            _op(
                 "POST",
                 "/assistants/search",
                 self.search,
@@ -48,7 +47,7 @@ class AssistantRoutes:
                 body=AssistantSearchBody,
                 answers={200: ARRAY_OF("Assistant")},
             ),
-            op(
+            _op(
                 "POST",
                 "/assistants/count",
                 self.count,
@@ -56,10 +55,10 @@ class AssistantRoutes:
                 body=AssistantCriteria,
                 answers={200: {"type": "integer"}},
             ),
-            op("GET", _ASSISTANT, self.get, "Get assistant", answers={200: REF("Assistant")}),
-            op("GET", f"{_ASSISTANT}/graph", self.graph, "Get graph", answers={200: OBJECT}),
-            op("GET", f"{_ASSISTANT}/schemas", self.schemas, "Get schemas", answers={200: OBJECT}),
-            op(
+            _op("GET", _ASSISTANT, self.get, "Get assistant", answers={200: REF("Assistant")}),
+            _op("GET", f"{_ASSISTANT}/graph", self.graph, "Get graph", answers={200: OBJECT}),
+            _op("GET", f"{_ASSISTANT}/schemas", self.schemas, "Get schemas", answers={200: OBJECT}),
+            _op(
                 "GET",
                 f"{_ASSISTANT}/subgraphs",
                 self.subgraphs,
@@ -67,7 +66,7 @@ class AssistantRoutes:
                 query=sub,
                 answers={200: OBJECT},
             ),
-            op(
+            _op(
                 "GET",
                 f"{_ASSISTANT}/subgraphs/{{namespace}}",
                 self.subgraphs,
@@ -75,11 +74,11 @@ class AssistantRoutes:
                 query=sub,
                 answers={200: OBJECT},
             ),
-            op("POST", "/assistants", self.fixed, "Create assistant", answers={501: None}),
-            op("PATCH", _ASSISTANT, self.fixed, "Change assistant", answers={501: None}),
-            op("DELETE", _ASSISTANT, self.fixed, "Delete assistant", answers={501: None}),
-            op("POST", f"{_ASSISTANT}/versions", self.fixed, "List versions", answers={501: None}),
-            op("POST", f"{_ASSISTANT}/latest", self.fixed, "Set version", answers={501: None}),
+            _op("POST", "/assistants", self.fixed, "Create assistant", answers={501: None}),
+            _op("PATCH", _ASSISTANT, self.fixed, "Change assistant", answers={501: None}),
+            _op("DELETE", _ASSISTANT, self.fixed, "Delete assistant", answers={501: None}),
+            _op("POST", f"{_ASSISTANT}/versions", self.fixed, "List versions", answers={501: None}),
+            _op("POST", f"{_ASSISTANT}/latest", self.fixed, "Set version", answers={501: None}),
         ]
 
     async def search(self, request: Request) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, TypeAlias
 
 from starlette.requests import Request
@@ -20,7 +20,7 @@ from .service import Service
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One thing a client may ask for.
 
@@ -43,6 +43,7 @@ class Operation:
     path: str
     handler: Handler
     summary: str
+    _: KW_ONLY
     tag: str
     body: type[Body] | None = None
     many: bool = False

@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Collection
 
 from starlette.responses import Response
 
+from ..domain.commands import JoinRunStreamCommand
 from ..domain.enums import CancelAction, DisconnectMode, RunScope, RunStatus
+from ..domain.identifiers import RunId
 from ..domain.payload import JSON
 from ..domain.views import RunResult, RunSnapshot
 from .live import LiveResponse, json_when_done
@@ -50,7 +52,11 @@ class RunAnswers:
             modes: the stream modes wanted; empty for all there are.
             cancels: abort the run if the client goes away.
 
+        Raises:
+            InvalidValue: that is no event's id.
+
         """
+        JoinRunStreamCommand(run_id=RunId(run.run_id), last_event_id=last_event_id)  # is it one?
         start = self._service.start_of_stream(run.run_id, last_event_id)
         numbered = run.request.resumable
         return LiveResponse(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -24,6 +25,9 @@ _RUN = "/threads/{thread_id}/runs/{run_id}"
 _ACTIONS = ("interrupt", "rollback")
 _STATUSES = tuple(status.value for status in RunStatus)
 
+_WORDS = {"type": "array", "items": TEXT}
+_op = partial(Operation, tag="Runs")
+
 
 class RunRoutes:
     """Create, follow, look at and end the runs of a thread.
@@ -39,70 +43,63 @@ class RunRoutes:
 
     def operations(self) -> list[Operation]:
         """What there is."""
-        run, runs = {200: REF("Run")}, {200: ARRAY_OF("Run")}
+        return [*self._to_create(), *self._to_look_at(), *self._to_end()]
+
+    def _to_create(self) -> list[Operation]:
+        runs, body = f"{_THREAD}/runs", RunBody
         values: dict[int, Any] = {200: {}}
-        stream = {200: EVENTS}
-        leave = {"cancel_on_disconnect": BOOLEAN}
-        action = one_of_words(*_ACTIONS)
-        modes = {"type": "array", "items": TEXT}
-        page = {
-            "limit": COUNT,
-            "offset": COUNT,
-            "status": one_of_words(*_STATUSES),
-            "select": modes,
-        }
-
-        def op(method: str, path: str, handler: object, summary: str, **rest: object) -> Operation:
-            given = {"method": method, "path": path, "handler": handler, "summary": summary}
-            return Operation(**given, tag="Runs", **rest)  # type: ignore[arg-type]
-
         return [
-            op("POST", f"{_THREAD}/runs", self.create, "Create run", body=RunBody, answers=run),
-            op(
+            _op("POST", runs, self.create, "Create run", body=body, answers={200: REF("Run")}),
+            _op(
                 "POST",
-                f"{_THREAD}/runs/stream",
+                f"{runs}/stream",
                 self.create_and_stream,
                 "Create run, stream its output",
-                body=RunBody,
-                answers=stream,
+                body=body,
+                answers={200: EVENTS},
                 live=True,
             ),
-            op(
+            _op(
                 "POST",
-                f"{_THREAD}/runs/wait",
+                f"{runs}/wait",
                 self.create_and_wait,
                 "Create run, wait for its output",
-                body=RunBody,
+                body=body,
                 answers=values,
                 live=True,
             ),
-            op("GET", f"{_THREAD}/runs", self.list, "List runs", query=page, answers=runs),
-            op("GET", _RUN, self.get, "Get run", answers=run),
-            op("DELETE", _RUN, self.delete, "Delete run", answers={204: None}),
-            op(
-                "GET",
-                f"{_RUN}/join",
-                self.join,
-                "Wait for a run",
-                query=leave,
-                answers=values,
-                live=True,
-            ),
-            op(
+        ]
+
+    def _to_look_at(self) -> list[Operation]:
+        page = {"limit": COUNT, "offset": COUNT, "status": one_of_words(*_STATUSES)}
+        page["select"] = _WORDS
+        runs = {200: ARRAY_OF("Run")}
+        leave = {"cancel_on_disconnect": BOOLEAN}
+        joined = f"{_RUN}/join"
+        return [
+            _op("GET", f"{_THREAD}/runs", self.list, "List runs", query=page, answers=runs),
+            _op("GET", _RUN, self.get, "Get run", answers={200: REF("Run")}),
+            _op("GET", joined, self.join, "Wait for a run", query=leave, live=True),
+            _op(
                 "GET",
                 f"{_RUN}/stream",
                 self.join_stream,
                 "Stream a run's output",
-                query={**leave, "stream_mode": modes},
-                answers=stream,
+                query={**leave, "stream_mode": _WORDS},
+                answers={200: EVENTS},
                 live=True,
             ),
-            op(
+        ]
+
+    def _to_end(self) -> list[Operation]:
+        return [
+            _op("DELETE", _RUN, self.delete, "Delete run", answers={204: None}),
+            _op(
                 "POST",
                 f"{_RUN}/cancel",
                 self.cancel,
                 "Cancel run",
-                query={"wait": BOOLEAN, "action": action},
+                query={"wait": BOOLEAN, "action": one_of_words(*_ACTIONS)},
                 answers={202: None, 200: {}},
                 live=True,
             ),

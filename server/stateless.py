@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +21,8 @@ from .shapes import run_shape
 
 _ACTIONS = ("interrupt", "rollback")
 
+_op = partial(Operation, tag="Stateless runs")
+
 
 class StatelessRoutes:
     """Create runs whose threads go with them, batches of runs, and abort many.
@@ -34,14 +38,12 @@ class StatelessRoutes:
 
     def operations(self) -> list[Operation]:
         """What there is."""
-
-        def op(path: str, handler: object, summary: str, **rest: object) -> Operation:
-            given = {"method": "POST", "path": path, "handler": handler, "summary": summary}
-            return Operation(**given, tag="Stateless runs", **rest)  # type: ignore[arg-type]
-
         return [
-            op("/runs", self.create, "Create run", body=RunBody, answers={200: REF("Run")}),
-            op(
+            _op(
+                "POST", "/runs", self.create, "Create run", body=RunBody, answers={200: REF("Run")}
+            ),
+            _op(
+                "POST",
                 "/runs/stream",
                 self.create_and_stream,
                 "Create run, stream its output",
@@ -49,7 +51,8 @@ class StatelessRoutes:
                 answers={200: EVENTS},
                 live=True,
             ),
-            op(
+            _op(
+                "POST",
                 "/runs/wait",
                 self.create_and_wait,
                 "Create run, wait for its output",
@@ -57,7 +60,8 @@ class StatelessRoutes:
                 answers={200: {}},
                 live=True,
             ),
-            op(
+            _op(
+                "POST",
                 "/runs/batch",
                 self.create_batch,
                 "Create runs",
@@ -65,7 +69,8 @@ class StatelessRoutes:
                 many=True,
                 answers={200: ARRAY_OF("Run")},
             ),
-            op(
+            _op(
+                "POST",
                 "/runs/cancel",
                 self.cancel_many,
                 "Cancel runs",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import version
 
 from starlette.requests import Request
@@ -33,6 +34,8 @@ _LATER = (
 )
 """What the platform has and this server has not."""
 
+_op = partial(Operation, tag="System")
+
 
 class SystemRoutes:
     """Tell of the server itself.
@@ -50,19 +53,14 @@ class SystemRoutes:
 
     def operations(self) -> list[Operation]:
         """What there is."""
-
-        def op(method: str, path: str, handler: object, summary: str, **rest: object) -> Operation:
-            given = {"method": method, "path": path, "handler": handler, "summary": summary}
-            return Operation(**given, tag="System", **rest)  # type: ignore[arg-type]
-
         return [
-            op("GET", "/ok", self.ok, "Health", answers={200: OBJECT}, public=True),
-            op("GET", "/info", self.info, "About this server", answers={200: OBJECT}, public=True),
-            op("GET", "/metrics", self.metrics, "Metrics", answers={200: TEXT}),
-            op("GET", "/openapi.json", self.openapi, "This description", public=True),
-            op("GET", "/docs", self.docs, "This description, to read", public=True),
+            _op("GET", "/ok", self.ok, "Health", answers={200: OBJECT}, public=True),
+            _op("GET", "/info", self.info, "About this server", answers={200: OBJECT}, public=True),
+            _op("GET", "/metrics", self.metrics, "Metrics", answers={200: TEXT}),
+            _op("GET", "/openapi.json", self.openapi, "This description", public=True),
+            _op("GET", "/docs", self.docs, "This description, to read", public=True),
             *(
-                op(method, path, self.later, f"Not offered: {method} {path}", answers={501: None})
+                _op(method, path, self.later, f"Not offered: {method} {path}", answers={501: None})
                 for method, path in _LATER
             ),
         ]

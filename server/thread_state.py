@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,6 +22,8 @@ from .service import Service
 _STATE = "/threads/{thread_id}/state"
 _HISTORY = "/threads/{thread_id}/history"
 
+_op = partial(Operation, tag="Thread states")
+
 
 class StateRoutes:
     """Read and change states.
@@ -37,15 +41,10 @@ class StateRoutes:
         state = {200: REF("ThreadState")}
         names = {"type": "array", "items": TEXT}
         query = {"subgraphs": BOOLEAN, "select": names}
-        page = {"limit": COUNT, "before": TEXT}
-
-        def op(method: str, path: str, handler: object, summary: str, **rest: object) -> Operation:
-            given = {"method": method, "path": path, "handler": handler, "summary": summary}
-            return Operation(**given, tag="Thread states", **rest)  # type: ignore[arg-type]
 
         return [
-            op("GET", _STATE, self.get, "Get state", query=query, answers=state),
-            op(
+            _op("GET", _STATE, self.get, "Get state", query=query, answers=state),
+            _op(
                 "POST",
                 f"{_STATE}/checkpoint",
                 self.get_at_checkpoint,
@@ -53,7 +52,7 @@ class StateRoutes:
                 body=StateBody,
                 answers=state,
             ),
-            op(
+            _op(
                 "GET",
                 f"{_STATE}/{{checkpoint_id}}",
                 self.get_at_id,
@@ -61,7 +60,7 @@ class StateRoutes:
                 query=query,
                 answers=state,
             ),
-            op(
+            _op(
                 "POST",
                 _STATE,
                 self.update,
@@ -69,7 +68,13 @@ class StateRoutes:
                 body=StateUpdateBody,
                 answers={200: {"type": "object"}},
             ),
-            op(
+            *self._histories(),
+        ]
+
+    def _histories(self) -> list[Operation]:
+        page = {"limit": COUNT, "before": TEXT}
+        return [
+            _op(
                 "POST",
                 _HISTORY,
                 self.history,
@@ -77,7 +82,7 @@ class StateRoutes:
                 body=HistoryBody,
                 answers={200: ARRAY_OF("ThreadState")},
             ),
-            op(
+            _op(
                 "GET",
                 _HISTORY,
                 self.history_by_query,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -35,6 +36,8 @@ _LIGHT = frozenset({"thread_id", "created_at", "updated_at", "metadata", "config
 """Fields that a thread's record alone tells."""
 _STEP = re.compile(r"([^.\[\]]+)|\[(-?\d{1,9})\]")
 
+_op = partial(Operation, tag="Threads")
+
 
 class ThreadRoutes:
     """Create, find, change, copy and delete threads.
@@ -53,13 +56,9 @@ class ThreadRoutes:
         one, many, none = {200: REF("Thread")}, {200: ARRAY_OF("Thread")}, {204: None}
         number = {200: {"type": "integer"}}
 
-        def op(method: str, path: str, handler: object, summary: str, **rest: object) -> Operation:
-            given = {"method": method, "path": path, "handler": handler, "summary": summary}
-            return Operation(**given, tag="Threads", **rest)  # type: ignore[arg-type]
-
         return [
-            op("POST", "/threads", self.create, "Create thread", body=ThreadBody, answers=one),
-            op(
+            _op("POST", "/threads", self.create, "Create thread", body=ThreadBody, answers=one),
+            _op(
                 "POST",
                 "/threads/search",
                 self.search,
@@ -67,7 +66,7 @@ class ThreadRoutes:
                 body=ThreadSearchBody,
                 answers=many,
             ),
-            op(
+            _op(
                 "POST",
                 "/threads/count",
                 self.count,
@@ -75,7 +74,7 @@ class ThreadRoutes:
                 body=ThreadCriteria,
                 answers=number,
             ),
-            op(
+            _op(
                 "POST",
                 "/threads/prune",
                 self.prune,
@@ -83,8 +82,8 @@ class ThreadRoutes:
                 body=PruneBody,
                 answers={200: {"type": "object"}},
             ),
-            op("GET", _THREAD, self.get, "Get thread", answers=one),
-            op(
+            _op("GET", _THREAD, self.get, "Get thread", answers=one),
+            _op(
                 "PATCH",
                 _THREAD,
                 self.patch,
@@ -92,8 +91,8 @@ class ThreadRoutes:
                 body=ThreadPatchBody,
                 answers={**one, **none},
             ),
-            op("DELETE", _THREAD, self.delete, "Delete thread", answers=none),
-            op("POST", f"{_THREAD}/copy", self.copy, "Copy thread", answers=one),
+            _op("DELETE", _THREAD, self.delete, "Delete thread", answers=none),
+            _op("POST", f"{_THREAD}/copy", self.copy, "Copy thread", answers=one),
         ]
 
     async def create(self, request: Request) -> Response:
