@@ -28,10 +28,15 @@ class Uvicorn(uvicorn.Server):
         )
         super().__init__(config)
         self.ready = asyncio.Event()
+        self.stopping = asyncio.Event()
 
     async def startup(self, sockets=None):
         await super().startup(sockets)
         self.ready.set()
+
+    async def main_loop(self):
+        await self.on_tick(0)
+        await self.stopping.wait()
 
     @contextlib.contextmanager
     def capture_signals(self):
@@ -76,7 +81,7 @@ async def serving(agents=None, *, store=None, runtime=None, client=None, **optio
             try:
                 yield Served(runtime, app, server, sdk, http)
             finally:
-                server.should_exit = True
+                server.stopping.set()
                 await runtime.aclose(0.0)
         await task
 
