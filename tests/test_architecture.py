@@ -24,11 +24,11 @@ LAYERS = {
 }
 FILES = sorted(p for folder in LAYERS for p in (ROOT / folder).rglob("*.py"))
 OUTSIDE = {
-    "sqlalchemy": ("store/",),
+    "sqlalchemy": ("store/", "cli/project_graphs.py"),
     "aiosqlite": ("store/",),
     "alembic": ("store/sql/migrations/",),
     "pykka": ("kernel/", "actors/", "observers/"),
-    "langgraph": ("actors/executors/langgraph", "cli/graphs.py"),
+    "langgraph": ("actors/executors/langgraph", "cli/graphs.py", "cli/project_graphs.py"),
     "langchain_core": ("actors/executors/langgraph", "cli/graphs.py"),
     "prometheus_client": ("observers/prometheus.py", "server/metrics.py"),
     "starlette": ("server/",),

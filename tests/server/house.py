@@ -15,7 +15,7 @@ from callboard import Runtime
 from callboard.server import callboard_app
 from tests.executors import graphs
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a test has failed."""
 
 
@@ -77,13 +77,13 @@ async def serving(agents=None, *, store=None, runtime=None, client=None, **optio
         task = asyncio.create_task(server.serve())
         await server.ready.wait()
         sdk = get_client(url=server.url, **(client or {}))
-        async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE) as http, sdk:
-            try:
+        try:
+            async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE) as http, sdk:
                 yield Served(runtime, app, server, sdk, http)
-            finally:
-                server.stopping.set()
-                await runtime.aclose(0.0)
-        await task
+        finally:
+            await runtime.aclose(0.0)
+            server.stopping.set()
+            await task
 
 
 def AGENTS():  # noqa: N802 - new ones each time: they keep their threads in memory
