@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..actors.runtime import Runtime
 from ..observers import MetricsObserver
 from .assistants import AssistantRoutes
 from .auth import Authenticate
+from .dashboard import DashboardRoutes
 from .errors import answer_for
 from .limits import Limits
 from .operations import Operation
@@ -38,6 +39,7 @@ def callboard_app(
     limits: Limits | None = None,
     cors_origins: Sequence[str] | None = None,
     private_webhooks: bool = False,
+    operators: Collection[str] = (),
 ) -> Starlette:
     """The LangGraph Platform API over a runtime: mount it, or serve it by itself.
 
@@ -51,6 +53,8 @@ def callboard_app(
         cors_origins: of the pages that may ask; `*` for all, none for no page. By default all
             where users are authenticated, and else those of this machine.
         private_webhooks: let webhooks lead to private and loopback addresses.
+        operators: the users who may look at the dashboard; where nobody is authenticated,
+            everybody may.
 
     """
     service = Service(
@@ -73,7 +77,7 @@ def callboard_app(
             await runtime.aclose()
 
     app = Starlette(
-        routes=[operation.route(service) for operation in _operations(service, metrics)],
+        routes=[each.route(service) for each in _operations(service, metrics, operators)],
         middleware=_cors(cors_origins, authenticated=authenticate is not None),
         exception_handlers={HTTPException: _refuse},
         lifespan=lifespan,
@@ -82,10 +86,13 @@ def callboard_app(
     return app
 
 
-def _operations(service: Service, metrics: MetricsObserver) -> list[Operation]:
+def _operations(
+    service: Service, metrics: MetricsObserver, operators: Collection[str]
+) -> list[Operation]:
     system = SystemRoutes(service, metrics)
     operations = [
         *system.operations(),
+        *DashboardRoutes(service, operators).operations(),
         *AssistantRoutes(service).operations(),
         *ThreadRoutes(service).operations(),
         *StateRoutes(service).operations(),

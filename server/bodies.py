@@ -132,10 +132,10 @@ class ThreadSearchBody(ThreadCriteria):
 
 
 class PruneBody(Body):
-    """Delete threads, or all but their latest states."""
+    """Delete threads."""
 
     thread_ids: list[str]
-    strategy: Literal["delete", "keep_latest"] = "delete"
+    strategy: Literal["delete"] = "delete"
 
 
 class StateBody(Body):

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from .operations import Operation
-from .schemas import ANSWERS, REF, Schema
+from .schemas import ANSWERS, REF, TEXT, UUID, Schema
 
 _TEMPLATE = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -23,6 +23,7 @@ _ERRORS = {
     429: "A limit is reached: try again after `Retry-After` seconds.",
     503: "The server does not take it now: try again after `Retry-After` seconds.",
 }
+_PATH = {"thread_id": UUID, "run_id": UUID}
 _GUARDS = {401: "Authenticate first.", 403: "This user may not."}
 
 DOCS = """<!doctype html>
@@ -69,6 +70,7 @@ fetch("openapi.json").then(r => r.json()).then(api => {
 
 def description(operations: Sequence[Operation]) -> dict[str, Any]:
     """The whole document."""
+    operations = [each for each in operations if 501 not in each.answers]  # it is not there
     bodies = sorted({each.body for each in operations if each.body}, key=lambda b: b.__name__)
     _, defined = models_json_schema(
         [(body, "validation") for body in bodies], ref_template=_TEMPLATE
@@ -109,7 +111,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     in_path = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": _PATH.get(name, TEXT)}
         for name in _PARAMETER.findall(operation.path)
     ]
     in_query = [

@@ -12,6 +12,8 @@ COUNT: Schema = {"type": "integer", "minimum": 0}
 OBJECT: Schema = {"type": "object"}
 TIME: Schema = {"type": "string", "format": "date-time"}
 UUID: Schema = {"type": "string", "format": "uuid"}
+PLAIN: Schema = {"x-media-type": "text/plain", "type": "string"}
+HTML: Schema = {"x-media-type": "text/html", "type": "string"}
 EVENTS: Schema = {"x-media-type": "text/event-stream", "type": "string"}
 
 

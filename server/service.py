@@ -142,10 +142,10 @@ class Service:
             last_event_id: what the consumer has seen; `None` if it does not say.
 
         """
+        if last_event_id is not None:
+            return last_event_id
         known = run_id in self._handed_out
         self._handed_out[run_id] = None
         if len(self._handed_out) > _MOST_REMEMBERED:
             self._handed_out.popitem(last=False)
-        if last_event_id is not None:
-            return last_event_id
         return "$" if known else None

@@ -13,7 +13,7 @@ from .encoding import JSONAnswer
 from .errors import NotOffered
 from .openapi import DOCS, description
 from .operations import Operation
-from .schemas import OBJECT, TEXT
+from .schemas import HTML, OBJECT, PLAIN
 from .service import Service
 
 _LATER = (
@@ -56,9 +56,16 @@ class SystemRoutes:
         return [
             _op("GET", "/ok", self.ok, "Health", answers={200: OBJECT}, public=True),
             _op("GET", "/info", self.info, "About this server", answers={200: OBJECT}, public=True),
-            _op("GET", "/metrics", self.metrics, "Metrics", answers={200: TEXT}),
+            _op("GET", "/metrics", self.metrics, "Metrics", answers={200: PLAIN}),
             _op("GET", "/openapi.json", self.openapi, "This description", public=True),
-            _op("GET", "/docs", self.docs, "This description, to read", public=True),
+            _op(
+                "GET",
+                "/docs",
+                self.docs,
+                "This description, to read",
+                answers={200: HTML},
+                public=True,
+            ),
             *(
                 _op(method, path, self.later, f"Not offered: {method} {path}", answers={501: None})
                 for method, path in _LATER

@@ -22,7 +22,7 @@ from .bodies import (
     ThreadSearchBody,
 )
 from .encoding import JSONAnswer
-from .errors import Invalid, NotOffered
+from .errors import Invalid
 from .operations import Operation, user
 from .parsing import path_id, read, selected, uuid_of
 from .schemas import ARRAY_OF, REF
@@ -159,8 +159,6 @@ class ThreadRoutes:
     async def prune(self, request: Request) -> Response:
         """Delete threads."""
         body = await read(request, PruneBody, self._service.limits.body_bytes)
-        if body.strategy != "delete":
-            raise NotOffered("Pruning that keeps the latest state is")
         owner, pruned = user(request), 0
         for thread_id in [uuid_of(each, "thread_ids") for each in body.thread_ids]:
             if await self._runtime.get_thread(thread_id, user_id=owner) is not None:

@@ -12,7 +12,12 @@ from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("actors", "cli", "domain", "kernel", "observers", "server", "store", "testing")
-SOURCES = {p.relative_to(ROOT).as_posix() for f in FOLDERS for p in (ROOT / f).rglob("*.py")}
+SOURCES = {
+    p.relative_to(ROOT).as_posix()
+    for f in FOLDERS
+    for p in (ROOT / f).rglob("*.*")
+    if p.suffix in (".py", ".html")
+}
 
 
 def wheel_of(root, directory):

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 from langgraph_sdk.errors import (
     ConflictError,
-    InternalServerError,
     NotFoundError,
     UnprocessableEntityError,
 )
@@ -134,7 +133,7 @@ async def test_threads_are_pruned():
 
         assert await threads.prune([made[0], UNKNOWN]) == {"pruned_count": 1}
         assert await threads.count() == 1
-        with pytest.raises(InternalServerError, match="not offered"):
+        with pytest.raises(UnprocessableEntityError, match="strategy"):
             await threads.prune(made, strategy="keep_latest")
 
 
