@@ -94,9 +94,9 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-async def json_when_done(work: Awaitable[JSON]) -> AsyncGenerator[bytes, None]:
+async def json_when_done(work: Callable[[], Awaitable[JSON]]) -> AsyncGenerator[bytes, None]:
     """The JSON that `work` brings; until then, line feeds, which JSON allows before it."""
-    task = asyncio.ensure_future(work)
+    task = asyncio.ensure_future(work())
     try:
         while not (await asyncio.wait((task,), timeout=KEEP_ALIVE))[0]:
             yield b"\n"

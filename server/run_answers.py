@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from starlette.responses import Response
 
@@ -78,7 +78,7 @@ class RunAnswers:
             cancels: abort the run if the client goes away.
 
         """
-        return self._when_done(run, self._outcome(run), cancels=cancels)
+        return self._when_done(run, lambda: self._outcome(run), cancels=cancels)
 
     def outcome_of_cancelled(self, run: RunSnapshot, action: CancelAction) -> Response:
         """Abort a run, and tell what it has come to when it has unwound."""
@@ -87,13 +87,15 @@ class RunAnswers:
             await self._runtime.cancel(run.run_id, action, wait=True)
             return await self._values(run)
 
-        return self._when_done(run, work(), cancels=False)
+        return self._when_done(run, work, cancels=False)
 
     def waits_as_consumer(self, run: RunSnapshot) -> bool:
         """Whether a run is to be aborted when the client that waits for it goes away."""
         return run.request.on_disconnect is DisconnectMode.CANCEL
 
-    def _when_done(self, run: RunSnapshot, work: Awaitable[JSON], *, cancels: bool) -> Response:
+    def _when_done(
+        self, run: RunSnapshot, work: Callable[[], Awaitable[JSON]], *, cancels: bool
+    ) -> Response:
         return LiveResponse(
             json_when_done(work),
             media_type="application/json",

@@ -62,7 +62,7 @@ async def test_a_run_is_restarted_or_failed(action, status):
         kept = await served.runtime.get_run(run["run_id"])
         assert kept.status == status
         assert kept.attempt == (2 if action == "restart" else 1)
-        assert (await served.http.post(path)).status_code == 404
+        assert (await served.http.post(path)).status_code == 409
 
 
 @pytest.mark.parametrize(("key", "status"), [("ann's key", 200), ("bob's key", 403), ("", 401)])
