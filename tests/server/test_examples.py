@@ -43,7 +43,6 @@ async def test_a_mounted_api_knows_its_users_and_its_host_observes():
 
 @story
 async def test_the_project_is_served_as_it_is_described(monkeypatch):
-    monkeypatch.setattr("sys.path", [])
     monkeypatch.setenv("ASSISTANT_NAME", "Horatio")
     project = read_project(EXAMPLES / "langgraph_project" / "langgraph.json")
     assert project.env == {"ASSISTANT_NAME": "Polonius"}
