@@ -53,18 +53,18 @@ def _sqlite(path: str) -> AbstractAsyncContextManager[Any]:
     return AsyncSqliteSaver.from_conn_string(f"{stem}.checkpoints.db")
 
 
-def _postgresql(url: Any) -> AbstractAsyncContextManager[Any]:
-    from langgraph.checkpoint.postgres.aio import (  # type: ignore[import-not-found] # noqa: PLC0415
-        AsyncPostgresSaver,
-    )
+@asynccontextmanager
+async def _postgresql(url: Any) -> AsyncIterator[Any]:
+    from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver  # noqa: PLC0415
 
     plain = url.set(drivername="postgresql").update_query_dict(
         {"options": f"-csearch_path={_SCHEMA}"}
     )
-    saver: AbstractAsyncContextManager[Any] = AsyncPostgresSaver.from_conn_string(
-        plain.render_as_string(hide_password=False)
-    )
-    return saver
+    address = plain.render_as_string(hide_password=False)
+    async with AsyncPostgresSaver.from_conn_string(address) as saver:
+        connection: Any = saver.conn  # one, not a pool
+        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
+        yield saver
 
 
 async def made(
