@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,6 +20,7 @@ from .dashboard import DashboardRoutes
 from .errors import answer_for
 from .limits import Limits
 from .operations import Operation
+from .origins import Origins
 from .runs import RunRoutes
 from .service import Service
 from .stateless import StatelessRoutes
@@ -28,7 +28,6 @@ from .system import SystemRoutes
 from .thread_state import StateRoutes
 from .threads import ThreadRoutes
 
-_LOOPBACK = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 _EXPOSED = ("Content-Location", "Location", "X-Pagination-Total", "X-Pagination-Next")
 
 
@@ -57,8 +56,10 @@ def callboard_app(
             everybody may.
 
     """
+    origins = Origins(cors_origins, authenticated=authenticate is not None)
     service = Service(
         runtime,
+        origins=origins,
         authenticate=authenticate,
         limits=limits or Limits(),
         private_webhooks=private_webhooks,
@@ -78,7 +79,7 @@ def callboard_app(
 
     app = Starlette(
         routes=[each.route(service) for each in _operations(service, metrics, operators)],
-        middleware=_cors(cors_origins, authenticated=authenticate is not None),
+        middleware=_cors(origins),
         exception_handlers={HTTPException: _refuse},
         lifespan=lifespan,
     )
@@ -107,14 +108,9 @@ async def _refuse(_: Request, error: Exception) -> Response:
     return answer_for(error)
 
 
-def _cors(origins: Sequence[str] | None, *, authenticated: bool) -> list[Middleware]:
-    if origins is None:
-        chosen: dict[str, Any] = {"allow_origin_regex": _LOOPBACK}
-        if authenticated:
-            chosen = {"allow_origins": ["*"]}
-    elif origins:
-        chosen = {"allow_origins": list(origins)}
-    else:
+def _cors(origins: Origins) -> list[Middleware]:
+    settings = origins.cors
+    if settings is None:
         return []
     return [
         Middleware(
@@ -123,6 +119,6 @@ def _cors(origins: Sequence[str] | None, *, authenticated: bool) -> list[Middlew
             allow_headers=["*"],
             expose_headers=list(_EXPOSED),
             max_age=600,
-            **chosen,
+            **settings,
         )
     ]

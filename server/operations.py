@@ -14,9 +14,10 @@ from starlette.types import Receive, Scope, Send
 
 from .auth import user_of
 from .bodies import Body
-from .errors import answer_for
+from .errors import Refused, answer_for
 from .service import Service
 
+_SAFE = frozenset({"GET", "HEAD"})
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
@@ -81,7 +82,10 @@ class _Endpoint:
             await response(scope, receive, send)
 
     async def _answer(self, request: Request, held: ExitStack) -> Response:
-        user_id = None
+        user_id, origin = None, request.headers.get("origin")
+        changes = request.method not in _SAFE
+        if changes and not self._service.origins.may_ask(origin, request.headers.get("host")):
+            raise Refused(403, f"Pages of {origin} may not ask: see cors_origins.")
         if not self._operation.public:
             user_id = await user_of(request, self._service.authenticate)
         request.state.user_id = user_id

@@ -13,6 +13,7 @@ from .catalogue import Assistant, Catalogue
 from .errors import Missing, Refused
 from .graphs import Graphs
 from .limits import Connections, Limits
+from .origins import Origins
 from .requests import options_of
 from .webhooks import Webhooks
 
@@ -24,6 +25,7 @@ class Service:
 
     Args:
         runtime: runs the agents.
+        origins: which pages may ask.
         authenticate: tells who asks; `None` for a server of one user.
         limits: what a client may ask for.
         private_webhooks: whether webhooks may lead to private addresses.
@@ -34,11 +36,13 @@ class Service:
         self,
         runtime: Runtime,
         *,
+        origins: Origins,
         authenticate: Authenticate | None,
         limits: Limits,
         private_webhooks: bool,
     ) -> None:
         self.runtime = runtime
+        self.origins = origins
         self.authenticate = authenticate
         self.limits = limits
         self.connections = Connections(limits)
