@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..domain.enums import CancelAction, StopReason
 from ..domain.errors import ThreadNotFound
-from ..kernel import LoopFuture, handles
+from ..kernel import LoopFuture, LoopRef, handles
 from ..observers import Append, Committed
 from ..store.entries import Entry
 from .admission import AdmittingActor
-from .messages import EraseThread
+from .messages import EraseThread, Release
 
 if TYPE_CHECKING:
     from .wiring import Wiring
@@ -36,6 +36,8 @@ class ErasingActor(AdmittingActor):
         self._erasers: list[LoopFuture[Any]] = []
         """Who waits for the thread to be deleted."""
         self._erasing = False
+        self._parting: tuple[LoopRef[Any], str] | None = None
+        """The last run of a thread that goes with it; let go once it is deleted."""
 
     def _abort_all(self, action: CancelAction, reason: StopReason) -> tuple[str, ...]:
         raise NotImplementedError
@@ -54,6 +56,13 @@ class ErasingActor(AdmittingActor):
         self._abort_all(CancelAction.INTERRUPT, StopReason.ERASED)
         self._erase_if_quiet()
 
+    def _part_with(self, run: LoopRef[Any], run_id: str) -> None:
+        """Delete the thread with its last run: whoever waits for that finds neither."""
+        self._parting = (run, run_id)
+        self._erasing = True
+        self.pause()
+        self._erase_if_quiet()
+
     def _erase_if_quiet(self) -> None:
         if self._erasing and not self._queue:
             entry = Entry(self._fence, erase_thread=self._thread_id)
@@ -64,7 +73,16 @@ class ErasingActor(AdmittingActor):
         if message.tag != _ERASED:
             super()._committed(message)
             return
-        for reply in self._erasers:
-            reply.set(None)
-        self._erasers = []
-        self._leave(ThreadNotFound(self._thread_id))
+        parting, self._parting = self._parting, None
+        if parting is not None:
+            run, run_id = parting
+            self._wiring.registry.runs.pop(run_id, None)
+            run.send(Release())
+        if self._erasers:
+            for reply in self._erasers:
+                reply.set(None)
+            self._leave(ThreadNotFound(self._thread_id))
+        else:
+            self._erasing, self._known, self._owner = False, False, None
+            self.resume()
+            self._leave()

@@ -194,16 +194,16 @@ class ThreadActor(ErasingActor):
             return  # it was heard of before
         if not message.forgotten:
             self._status = status_after(message.status, message.waits_for_human)
+        temporary = member.book.ledger.request.scope is RunScope.TEMPORARY_THREAD
+        if temporary and not self._queue and not self._erasing:
+            self._part_with(member.ref, message.run_id)
+            return
         self._wiring.registry.runs.pop(message.run_id, None)
         member.ref.send(Release())
-        temporary = member.book.ledger.request.scope is RunScope.TEMPORARY_THREAD
         if self._queue:
             self._advance()
         elif self._erasing:
             self._erase_if_quiet()
-        elif temporary:
-            self._append(Entry(self._fence, erase_thread=self._thread_id))
-            self._leave()
         else:
             if not message.forgotten:
                 self._append(Entry(self._fence, events=(self._idle_event(message),)))

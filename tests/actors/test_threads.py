@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import pytest
 
-from callboard import MemoryStore, RunNotFound, ThreadNotFound
+from callboard import MemoryStore, RunNotFound, Runtime, ThreadNotFound
 from callboard.domain import CancelAction, InvalidValue, RunStatus, ThreadExists
 from tests.support import Stage, collect, opened, passes, staged, statuses, virtual
 
@@ -162,3 +162,23 @@ async def test_what_a_runtime_hands_over_is_in_flight_for_the_next_one():
         await runtime.wait(queued.run_id)
         assert await statuses(runtime, running, queued) == ["error", "error"]
         assert (await runtime.get_run(running.run_id)).stop_reason == "orphaned"
+
+
+def test_a_temporary_thread_is_gone_when_its_run_is_reported_ended(tmp_path):
+    async def story():
+        async def quick(run):
+            return run.input
+
+        async with Runtime({"quick": quick}, f"sqlite+aiosqlite:///{tmp_path}/runs.db") as runtime:
+            for round_ in range(20):
+                run = await runtime.create_run(
+                    None, "quick", input=round_, scope="temporary_thread"
+                )
+                result = await runtime.wait(run.run_id)
+
+                assert result.output == round_
+                assert await runtime.get_thread(run.thread_id) is None, round_
+                assert await runtime.get_run(run.run_id) is None, round_
+                assert runtime.recall(run.run_id).output == round_
+
+    asyncio.run(story())
