@@ -13,7 +13,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDERS = ("actors", "cli", "domain", "kernel", "observers", "store", "testing")
+FOLDERS = ("actors", "cli", "domain", "kernel", "observers", "server", "store", "testing")
 FILES = {"api.py": "__init__.py", "main.py": "__main__.py", "actors/py.typed": "py.typed"}
 
 

@@ -10,7 +10,7 @@ import pykka
 import structlog
 
 from ..domain.enums import CancelAction, StopReason
-from ..domain.errors import ActorCrashed, CallboardError, RuntimeClosed
+from ..domain.errors import ActorCrashed, CallboardError, RuntimeClosed, ThreadNotFound
 from ..domain.identifiers import SLOTS, Slot
 from ..domain.store_errors import StoreUnavailable
 from ..domain.supervision import SupervisionEvent, SupervisionEventType
@@ -173,7 +173,9 @@ class House:
             return self.closed_error()
         if not self.wiring.complete:  # it is about to be closed
             return ended(cause)
-        return cause if isinstance(cause, StoreUnavailable) else ActorCrashed(what, "it stopped")
+        if isinstance(cause, StoreUnavailable | ThreadNotFound):
+            return cause
+        return ActorCrashed(what, "it stopped")
 
     def closed_error(self) -> RuntimeClosed:
         """Why nothing answers."""
@@ -247,14 +249,15 @@ class House:
 
     # The end.
 
-    async def drain(self, timeout: float) -> tuple[str, ...]:
+    async def drain(self, timeout: float, *, abort: bool = True) -> tuple[str, ...]:
         """Admit nothing more, let runs finish, then abort what remains.
 
         Args:
             timeout: seconds to let them finish.
+            abort: otherwise what remains is left as it is.
 
         Returns:
-            the ids of the runs that were aborted.
+            the ids of the runs that remained.
 
         """
         self.registry.closing = True
@@ -262,7 +265,7 @@ class House:
         decided = await self._admissions_decided()
         await self._wait_for_runs(max(0.0, deadline - self.kernel.now()))
         left = tuple(self.registry.runs)
-        if left or not decided:
+        if abort and (left or not decided):
             _log.warning("closing_with_live_runs", run_ids=list(left))
             for ref in list(self.registry.threads.values()):
                 ref.send(AbortAll(CancelAction.INTERRUPT, StopReason.SHUTDOWN))

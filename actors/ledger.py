@@ -88,6 +88,26 @@ class Ledger:
         """Whether `progress` has something to say."""
         return self._dirty
 
+    def snapshot(self) -> RunSnapshot:
+        """The run as it stands, but for what it spent."""
+        run = self.aggregate
+        return RunSnapshot(
+            request=self.request,
+            status=run.status,
+            created_at=run.created_at,
+            updated_at=run.updated_at,
+            started_at=self.started_at,
+            finished_at=run.updated_at if run.is_terminal else None,
+            attempt=self.attempt,
+            action=self.action,
+            stop_reason=self.stop_reason,
+            error=run.error,
+            output=self.output,
+            completion_data=self.completion_data,
+            title=self.title,
+            model_name=self.model_name,
+        )
+
     def result(self) -> RunResult:
         """How the run ended."""
         return RunResult(

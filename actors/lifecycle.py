@@ -75,6 +75,16 @@ class Lifecycle(Reads):
         """The supervision tree, and how to interfere with it."""
 
     @property
+    def agents(self) -> Agents:
+        """The agents that are registered."""
+        return self._agents
+
+    @property
+    def settings(self) -> Settings:
+        """The numbers it was given."""
+        return self._settings
+
+    @property
     def state(self) -> str:
         """`not started`, `starting`, `running`, `draining`, `closed`, `failed`, `dead`."""
         house = self._house
@@ -211,11 +221,13 @@ class Lifecycle(Reads):
         seconds = self._settings.drain_timeout if timeout is None else timeout
         return await self._open_house().drain(check_seconds(seconds, "timeout"))
 
-    async def aclose(self, timeout: float | None = None) -> None:
+    async def aclose(self, timeout: float | None = None, *, hand_over: bool = False) -> None:
         """Drain, then end everything. Idempotent.
 
         Args:
             timeout: as for `drain`.
+            hand_over: leave the runs that have not finished by then to whoever opens the
+                store next: they stay in flight, as if the process had died.
 
         """
         house, state = self._house, self.state
@@ -225,7 +237,7 @@ class Lifecycle(Reads):
         seconds = self._settings.drain_timeout if timeout is None else timeout
         try:
             if state != "failed":
-                await house.drain(seconds)
+                await house.drain(seconds, abort=not hand_over)
         finally:
             await house.close()
 

@@ -44,6 +44,7 @@ class RunSettled(NamedTuple):
         status: how it ended.
         waits_for_human: it stopped to ask.
         sequence: the next place in its lifecycle events.
+        forgotten: it was rolled back, and has no record any more.
 
     """
 
@@ -51,6 +52,7 @@ class RunSettled(NamedTuple):
     status: RunStatus
     waits_for_human: bool
     sequence: int
+    forgotten: bool = False
 
 
 class NextIsDue(NamedTuple):
@@ -66,6 +68,15 @@ class AbortAll(NamedTuple):
 
     action: CancelAction
     reason: StopReason
+
+
+class EraseThread(NamedTuple):
+    """Abort every run in flight, then delete all that is recorded of the thread.
+
+    Answers when it is deleted; what comes meanwhile finds no thread.
+    """
+
+    user_id: str | None
 
 
 class Quarantine(NamedTuple):

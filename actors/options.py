@@ -48,6 +48,10 @@ class RunOptions(TypedDict, total=False):
     resumable: bool
     """Keep its frames in the event log."""
     follow_up_to_run_id: str | None
+    forget_on_rollback: bool
+    """Leave no record of it when it was aborted with `rollback`."""
+    host_data: Mapping[str, JSON] | None
+    """What the host keeps with the run for itself; agents do not see it."""
 
 
 def command_fields(options: Mapping[str, Any]) -> dict[str, Any]:

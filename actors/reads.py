@@ -65,6 +65,10 @@ class Reads:
             status=query.status,
         )
 
+    async def list_in_flight(self, user_id: str | None = None) -> list[RunSnapshot]:
+        """All runs that are pending or running, oldest first, on all threads of the store."""
+        return await self._open_house().wiring.store.runs.list_inflight(user_id=user_id)
+
     async def list_messages(
         self,
         thread_id: str,

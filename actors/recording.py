@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..domain.enums import StopReason
+from ..domain.enums import CancelAction, RunScope, RunStatus, StopReason
 from ..domain.errors import CallboardError, Fenced
 from ..kernel import LoopActor, LoopRef, handles
 from ..observers import Append, Committed, EndStream, Observed, ObserverGone, Seal, Sealed
@@ -17,7 +17,7 @@ from .settlement import Ending, end_entry, error_text, last_frames
 if TYPE_CHECKING:
     from .wiring import Wiring
 
-START, PROGRESS, END = "start", "progress", "end"
+START, PROGRESS, END, FORGET = "start", "progress", "end", "forget"
 """What an entry given to the journal was about."""
 
 OVER = frozenset({Phase.SETTLING, Phase.SETTLED})
@@ -45,6 +45,8 @@ class RecordingActor(LoopActor):
         """How far required observers have been told: one that reads the log may be ahead."""
         self._start_stored = False
         self._end_stored = False
+        self._forgotten = False
+        """It was rolled back, and its record is erased as it was asked for."""
 
     def fails_on(self, error: Exception) -> bool:
         """A defect while answering may leave the run half changed."""
@@ -94,12 +96,15 @@ class RecordingActor(LoopActor):
         """The end is stored and the required observers know: tell the thread."""
         self.book.phase = Phase.SETTLED
         ledger = self._ledger
+        if self._forgotten or ledger.request.scope is RunScope.TEMPORARY_THREAD:
+            self._wiring.registry.remember(ledger.snapshot())
         self._thread.send(
             RunSettled(
                 ledger.request.run_id,
                 ledger.status,
                 "interrupts" in ledger.completion_data,
                 ledger.sequence,
+                forgotten=self._forgotten,
             )
         )
 
@@ -152,6 +157,8 @@ class RecordingActor(LoopActor):
             self._start_stored = True
         elif message.tag == END:
             self._end_stored = True
+        elif message.tag == FORGET:
+            self._forgotten = True
         if not self._awaited:
             self._observers_know()
 
@@ -179,10 +186,23 @@ class RecordingActor(LoopActor):
     def _observers_know(self) -> None:
         """Nothing stored so far waits for an observer."""
         if self._end_stored:
-            self._settled()
+            if self._is_to_be_forgotten():
+                run_id = self._ledger.request.run_id
+                self._commit(Entry(self._ledger.fence, erase_run=run_id), FORGET)
+            else:
+                self._settled()
         elif self._start_stored:
             self._start_stored = False
             self._go_on()
+
+    def _is_to_be_forgotten(self) -> bool:
+        ledger = self._ledger
+        return (
+            not self._forgotten
+            and ledger.request.forget_on_rollback
+            and ledger.status is RunStatus.INTERRUPTED
+            and ledger.action is CancelAction.ROLLBACK
+        )
 
     def _not_storable(self, cause: str | None) -> None:
         """What the agent recorded is gone: the run cannot succeed."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import pykka
 
 from ..domain.commands import (
+    NOW,
     CancelRunCommand,
     CreateRunCommand,
     JoinRunStreamCommand,
@@ -26,15 +28,15 @@ from ..domain.errors import (
 from ..domain.identifiers import AssistantId, RunId, ThreadId, UserId, slot_of
 from ..domain.store_errors import OutcomeUnknown
 from ..domain.views import Frame, RunResult, RunSnapshot
-from ..observers import Attach, Cleanup, Detach, Write
+from ..observers import Attach, Cleanup, Detach, LatestFrame, Write
 from ..store.entries import Entry
 from ..store.ports import Store
 from .handles import RunStream
 from .house import House
-from .lifecycle import Lifecycle
 from .messages import Abort, Create, Describe, Wait, Withdraw
 from .options import RunOptions, command_fields
 from .reader import PAGE
+from .thread_calls import ThreadCalls
 
 if TYPE_CHECKING:
     from .blocking import BlockingRuntime
@@ -43,7 +45,7 @@ HEARTBEAT = Frame(None, "heartbeat")
 """What a stream yields when nothing was published for a while."""
 
 
-class Runtime(Lifecycle):
+class Runtime(ThreadCalls):
     """Runs agents on conversation threads. An async context manager.
 
     All durations are seconds. Everything is called on the event loop the runtime was
@@ -188,6 +190,35 @@ class Runtime(Lifecycle):
             InvalidValue: an argument cannot be used.
 
         """
+        pages = self.stream_pages(run_id, last_event_id, heartbeat_interval, user_id=user_id)
+        async with aclosing(pages):
+            async for frames in pages:
+                for frame in frames:
+                    yield frame
+                if not frames:
+                    yield HEARTBEAT
+
+    async def stream_pages(
+        self,
+        run_id: str,
+        last_event_id: str | None = None,
+        heartbeat_interval: float = 15.0,
+        *,
+        user_id: str | None = None,
+    ) -> AsyncGenerator[tuple[Frame, ...], None]:
+        """The same, in pages: the frames that there are together; an empty one is a heartbeat.
+
+        Args:
+            run_id: the run.
+            last_event_id: the last frame seen; `"$"` begins behind the last there is.
+            heartbeat_interval: seconds without a frame after which an empty page comes.
+            user_id: whose run.
+
+        Raises:
+            RunNotFound: there is no such run for this user.
+            InvalidValue: an argument cannot be used.
+
+        """
         command = JoinRunStreamCommand(
             run_id=RunId(run_id),
             last_event_id=last_event_id,
@@ -200,13 +231,13 @@ class Runtime(Lifecycle):
         after, end = command.after, False
         house.wiring.stream.send(Attach(command.run_id))
         try:
+            if command.last_event_id == NOW:
+                after = await house.wiring.stream.request(LatestFrame(command.run_id))
             while not end:
                 page = await house.read(command.run_id, after, PAGE, heartbeat_interval)
                 after, end = page.next, page.end
-                for frame in page.frames:
-                    yield frame
-                if not page.frames and not end:
-                    yield HEARTBEAT
+                if page.frames or not end:
+                    yield page.frames
         finally:
             house.wiring.stream.send(Detach(command.run_id))
 
@@ -221,6 +252,11 @@ class Runtime(Lifecycle):
         await self._check_user(house, run_id, user_id)
         answer = await self._ask_live(house, run_id, Wait())
         return answer if isinstance(answer, RunResult) else RunResult.of(answer)
+
+    def recall(self, run_id: str, *, user_id: str | None = None) -> RunSnapshot | None:
+        """The end of a run that left no record: one of the last thousand of this runtime."""
+        run = self._open_house().registry.gone.get(run_id)
+        return run if run is not None and user_id in (None, run.user_id) else None
 
     async def cancel(
         self,
@@ -341,6 +377,7 @@ class Runtime(Lifecycle):
                 if house.failure is not None or house.kernel.closed:
                     raise house.closed_error() from None
             run = await house.wiring.store.runs.get(run_id)
+            run = run or house.registry.gone.get(run_id)
             if run is None:
                 raise RunNotFound(run_id)
             if run.status.is_terminal:

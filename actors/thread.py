@@ -24,9 +24,10 @@ from ..domain.supervision import ThreadNode
 from ..kernel import Crashed, LoopFuture, handles
 from ..observers import Append, Observed, OpenStream, Write
 from ..store.entries import Entry, NewEvent
-from .admission import Admission, AdmittingActor
+from .admission import Admission
 from .adoption import adopt, live_runs
 from .book import RunBook
+from .erasure import ErasingActor
 from .ledger import Ledger, lifecycle_event
 from .messages import (
     Abort,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from .wiring import Wiring
 
 
-class ThreadActor(AdmittingActor):
+class ThreadActor(ErasingActor):
     """One conversation thread.
 
     Args:
@@ -229,17 +230,21 @@ class ThreadActor(AdmittingActor):
         member = self._queue.remove(message.run_id)
         if member is None:
             return  # it was heard of before
-        self._status = status_after(message.status, message.waits_for_human)
+        if not message.forgotten:
+            self._status = status_after(message.status, message.waits_for_human)
+        temporary = member.book.ledger.request.scope is RunScope.TEMPORARY_THREAD
+        if temporary and not self._queue and not self._erasing:
+            self._part_with(member.ref, message.run_id)
+            return
         self._wiring.registry.runs.pop(message.run_id, None)
         member.ref.send(Release())
-        temporary = member.book.ledger.request.scope is RunScope.TEMPORARY_THREAD
         if self._queue:
             self._advance()
-        elif temporary:
-            self._append(Entry(self._fence, erase_thread=self._thread_id))
-            self._leave()
+        elif self._erasing:
+            self._erase_if_quiet()
         else:
-            self._append(Entry(self._fence, events=(self._idle_event(message),)))
+            if not message.forgotten:
+                self._append(Entry(self._fence, events=(self._idle_event(message),)))
             self._note_idle()
 
     def _idle_event(self, message: RunSettled) -> NewEvent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from ..domain.errors import InvalidValue, RuntimeClosed
 from ..domain.fence import Fence
 from ..domain.identifiers import Slot, slot_of
 from ..domain.store_errors import SlotNotOwned
+from ..domain.views import RunSnapshot
 from ..kernel import Kernel, LoopRef
 from ..store.ports import Store
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from .thread import ThreadActor
 
 
+_MOST_GONE = 1000
+"""Runs without a record whose ends are remembered."""
 _LEAST = {
     "max_queued_runs": 0,
     "mailbox_capacity": 1,
@@ -95,6 +99,14 @@ class Registry:
     """Written by the run's thread."""
     closing: bool = False
     """Nothing more is admitted."""
+    gone: OrderedDict[str, RunSnapshot] = field(default_factory=OrderedDict)
+    """The last runs whose records went with their ends, for who still waits for them."""
+
+    def remember(self, run: RunSnapshot) -> None:
+        """Keep the end of a run that has no record any more, for a while."""
+        self.gone[run.run_id] = run
+        if len(self.gone) > _MOST_GONE:
+            self.gone.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

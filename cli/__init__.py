@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from . import db, demo, run
+from . import db, demo, run, serve
 
 __all__ = ["main"]
 
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=version("callboard"))
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (demo, run, db):
+    for module in (demo, run, serve, db):
         module.add_command(commands)
     options = parser.parse_args(arguments)
     if not hasattr(options, "execute"):

@@ -7,7 +7,6 @@ import asyncio
 import json
 import signal
 import sys
-from importlib import import_module
 from typing import Any
 
 import structlog
@@ -15,12 +14,9 @@ import structlog
 from ..actors.runtime import Runtime
 from ..domain.errors import CallboardError
 from ..domain.views import RunResult
+from .loading import Unusable, load
 
 _CODES = {"success": 0, "interrupted": 130}
-
-
-class _Unusable(Exception):
-    """The command cannot be carried out as it was given."""
 
 
 def add_command(commands: Any) -> None:
@@ -48,7 +44,7 @@ def execute(options: argparse.Namespace) -> int:
         }
         given |= {"stream_mode": options.stream_mode, "timeout": options.timeout}
         result = asyncio.run(_run(agent, options.thread, given))
-    except (_Unusable, CallboardError) as error:
+    except (Unusable, CallboardError) as error:
         print(f"callboard run: {error}", file=sys.stderr)
         return 2
     return _CODES.get(result.status, 1)
@@ -76,22 +72,13 @@ async def _run(agent: Any, thread_id: str, given: dict[str, Any]) -> RunResult:
 
 
 def _load(place: str) -> Any:
-    module_name, colon, name = place.partition(":")
-    if not colon or not name:
-        raise _Unusable(f"agent is {place!r}: give package.module:name")
     if "" not in sys.path:
         sys.path.insert(0, "")
-    try:
-        found: Any = import_module(module_name)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise _Unusable(f"agent is {place!r}, which cannot be loaded ({error})") from error
-    return found
+    return load(place)
 
 
 def _json(text: str, name: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise _Unusable(f"--{name} is {text!r}, which is not JSON ({error})") from error
+        raise Unusable(f"--{name} is {text!r}, which is not JSON ({error})") from error

@@ -23,6 +23,7 @@ from .enums import (
     RunScope,
     RunStatus,
     StopReason,
+    ThreadOrder,
     ThreadStatus,
 )
 from .errors import (
@@ -44,6 +45,7 @@ from .errors import (
     RuntimeBusy,
     RuntimeClosed,
     RuntimeStarted,
+    ThreadExists,
     ThreadNotFound,
     ThreadQuarantined,
     Unavailable,
@@ -89,6 +91,8 @@ from .queries import (
     GetRunQuery,
     ListRunMessagesQuery,
     ListRunsQuery,
+    SearchThreadsQuery,
+    contains,
 )
 from .run import (
     TRANSITIONS,
@@ -127,6 +131,7 @@ from .views import (
     RunStreamHandle,
     RunUsage,
     StoredRunEvent,
+    ThreadSnapshot,
     ThreadTokens,
 )
 
@@ -197,6 +202,7 @@ __all__ = [
     "RuntimeClosed",
     "RuntimeStarted",
     "SLOTS",
+    "SearchThreadsQuery",
     "Slot",
     "SlotNotOwned",
     "StopReason",
@@ -214,10 +220,13 @@ __all__ = [
     "SupervisionTree",
     "TERMINAL",
     "TRANSITIONS",
+    "ThreadExists",
     "ThreadId",
     "ThreadNode",
     "ThreadNotFound",
+    "ThreadOrder",
     "ThreadQuarantined",
+    "ThreadSnapshot",
     "ThreadStatus",
     "ThreadTokens",
     "Unavailable",
@@ -228,6 +237,7 @@ __all__ = [
     "WIRE_TYPES",
     "WouldDeadlock",
     "WrongLoop",
+    "contains",
     "decode",
     "encode",
     "plain",

@@ -19,6 +19,8 @@ NodeNames: TypeAlias = tuple[str, ...] | Literal["*"]
 
 E = TypeVar("E", bound=StrEnum)
 
+NOW = "$"
+"""Instead of a frame id: whatever frame is the last one now."""
 _LONGEST_FRAME_ID = 18
 """Digits; more frames than that no run has."""
 
@@ -64,6 +66,10 @@ class CreateRunCommand:
     resumable: bool = False
     """Keep its frames in the event log."""
     follow_up_to_run_id: RunId | None = None
+    forget_on_rollback: bool = False
+    """Leave no record of it when it was aborted with `rollback`."""
+    host_data: Mapping[str, JSON] = field(default_factory=dict)
+    """What the host keeps with the run for itself; agents do not see it."""
 
     def __post_init__(self) -> None:
         """Check and copy every argument; what has its default needs neither."""
@@ -79,6 +85,7 @@ class CreateRunCommand:
             _check_text(self.idempotency_key, "idempotency_key")
         _check_durations(self.after_seconds, self.timeout)
         check_flag(self.resumable, "resumable")
+        check_flag(self.forget_on_rollback, "forget_on_rollback")
         self._read_choices()
         self._copy_payloads()
 
@@ -101,6 +108,7 @@ class CreateRunCommand:
             ("metadata", self.metadata),
             ("config", self.config),
             ("context", self.context),
+            ("host_data", self.host_data),
         ):
             if type(value) is not dict or value:
                 put(self, name, _object(value, name))
@@ -138,7 +146,8 @@ class JoinRunStreamCommand:
 
     run_id: RunId
     last_event_id: str | None = None
-    """The last frame id that was seen; `None` or `"-1"` is before the first."""
+    """The last frame id that was seen; `None` or `"-1"` is before the first, `"$"` the last
+    there is."""
     user_id: UserId | None = None
 
     def __post_init__(self) -> None:
@@ -154,7 +163,7 @@ class JoinRunStreamCommand:
     @property
     def after(self) -> int:
         """The sequence number of the last frame seen; 0 is before the first."""
-        if self.last_event_id in (None, "", "-1"):
+        if self.last_event_id in (None, "", "-1", NOW):
             return 0
         text = str(self.last_event_id)
         if not (text.isascii() and text.isdigit()) or len(text) > _LONGEST_FRAME_ID:

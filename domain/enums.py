@@ -99,6 +99,19 @@ class ThreadStatus(StrEnum):
     """Nothing in flight, and the last run ended `error` or `timeout`."""
 
 
+class ThreadOrder(StrEnum):
+    """What threads are sorted by."""
+
+    THREAD_ID = "thread_id"
+    """The order of their ids."""
+    STATUS = "status"
+    """The order of the statuses' names."""
+    CREATED_AT = "created_at"
+    """When they were created."""
+    UPDATED_AT = "updated_at"
+    """When they were changed last, or a run of theirs was created or ended."""
+
+
 class LifecycleEventType(StrEnum):
     """The durable facts about a run."""
 
@@ -148,6 +161,8 @@ class StopReason(StrEnum):
     """The runtime closed before the run had ended."""
     SUPERSEDED = "superseded"
     """A newer run on the thread aborted it."""
+    ERASED = "erased"
+    """Its thread was deleted."""
     DISCONNECTED = "disconnected"
     """Its last consumer went away."""
     WITHDRAWN = "withdrawn"

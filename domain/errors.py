@@ -178,6 +178,22 @@ class QueueFullError(Conflict):
         )
 
 
+class ThreadExists(Conflict):
+    """A thread was to be created whose id is taken.
+
+    Args:
+        thread_id: the id.
+
+    """
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(thread_id)
+        self.thread_id = thread_id
+
+    def _message(self) -> str:
+        return f"There is a thread '{self.thread_id}' already: choose another id, or use that one."
+
+
 class ThreadQuarantined(Conflict):
     """The thread's actor failed too often; it admits nothing.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from .commands import check_count, choice
-from .enums import RunStatus
+from .commands import check_count, check_flag, choice
+from .enums import RunStatus, ThreadOrder, ThreadStatus
 from .errors import InvalidValue
 from .identifiers import RunId, ThreadId, UserId
+from .payload import JSON, plain
 
 MAX_PAGE = 1000
 """The largest page a query may ask for."""
@@ -81,6 +83,50 @@ class ListRunMessagesQuery:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchThreadsQuery:
+    """Threads that all the criteria name; those of the same rank by their ids."""
+
+    user_id: UserId | None = None
+    thread_ids: tuple[ThreadId, ...] | None = None
+    metadata: Mapping[str, JSON] = field(default_factory=dict)
+    """What a thread's metadata must contain: in objects key by key, in lists item by item."""
+    status: ThreadStatus | None = None
+    limit: int = 10
+    offset: int = 0
+    sort_by: ThreadOrder = ThreadOrder.UPDATED_AT
+    descending: bool = True
+
+    def __post_init__(self) -> None:
+        """Check every argument."""
+        put = object.__setattr__
+        if self.thread_ids is not None:
+            put(self, "thread_ids", tuple(ThreadId(each) for each in self.thread_ids))
+        if self.status is not None:
+            put(self, "status", choice(ThreadStatus, self.status, "status"))
+        if not isinstance(self.metadata, Mapping):
+            raise InvalidValue("metadata", self.metadata, "give an object")
+        put(self, "metadata", plain(self.metadata, "metadata"))
+        put(self, "sort_by", choice(ThreadOrder, self.sort_by, "sort_by"))
+        _own_user(self)
+        check_flag(self.descending, "descending")
+        check_page(self.limit)
+        check_count(self.offset, "offset")
+
+
+def contains(whole: JSON, part: JSON) -> bool:
+    """Whether a payload contains another: what it has, the whole has too."""
+    if isinstance(part, Mapping):
+        return isinstance(whole, Mapping) and all(
+            key in whole and contains(whole[key], value) for key, value in part.items()
+        )
+    if isinstance(part, list):
+        return isinstance(whole, list) and all(
+            any(contains(item, wanted) for item in whole) for wanted in part
+        )
+    return type(whole) is type(part) and bool(whole == part)
+
+
 def check_page(limit: int) -> None:
     """Check the size of a page.
 
@@ -92,6 +138,8 @@ def check_page(limit: int) -> None:
         raise InvalidValue("limit", limit, f"give a number from 1 to {MAX_PAGE}")
 
 
-def _own_user(query: GetRunQuery | ListRunsQuery | ListRunMessagesQuery) -> None:
+def _own_user(
+    query: GetRunQuery | ListRunsQuery | ListRunMessagesQuery | SearchThreadsQuery,
+) -> None:
     if query.user_id is not None:
         object.__setattr__(query, "user_id", UserId(query.user_id))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from .commands import CreateRunCommand
-from .enums import CancelAction, EventCategory, RunStatus, StopReason
+from .enums import CancelAction, EventCategory, RunStatus, StopReason, ThreadStatus
 from .payload import JSON
 from .records import quick
 
@@ -147,6 +147,25 @@ class RunResult:
             completion_data=run.completion_data,
             title=run.title,
         )
+
+
+@quick
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadSnapshot:
+    """A thread as it is recorded at one moment.
+
+    A thread that was never created by itself has the record that its runs make.
+    """
+
+    thread_id: str
+    created_at: datetime
+    updated_at: datetime
+    """When it was changed last, or a run of it was created or ended."""
+    status: ThreadStatus
+    user_id: str | None = None
+    metadata: Mapping[str, JSON] = field(default_factory=dict)
+    last_run_id: str | None = None
+    """The run that ended last, if there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

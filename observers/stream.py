@@ -29,6 +29,7 @@ from .stream_messages import (
     CountStreams,
     Detach,
     EndStream,
+    LatestFrame,
     OpenStream,
     Read,
     Seal,
@@ -262,6 +263,11 @@ class StreamActor(LoopActor):
                 if not message.reply.cancelled():
                     message.reply.set(FramePage((), reader[0].after, end=False))
                 return
+
+    @handles(LatestFrame)
+    def _latest(self, message: LatestFrame) -> int:
+        stream = self._streams.get(message.run_id)
+        return 0 if stream is None else stream.buffer.latest
 
     # Consumers.
 

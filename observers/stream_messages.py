@@ -49,6 +49,12 @@ class Read(NamedTuple):
     wait: float
 
 
+class LatestFrame(NamedTuple):
+    """Answers the number of a run's last frame; 0 if nothing is kept of it."""
+
+    run_id: str
+
+
 class Sync(NamedTuple):
     """Answers when the run's frames that were written before it have been taken.
 

@@ -5,7 +5,9 @@ from .entries import (
     Entry,
     NewEvent,
     Outcome,
+    PatchThread,
     Pruned,
+    PutThread,
     RunChange,
     RunCompletion,
     ThreadRecord,
@@ -13,7 +15,7 @@ from .entries import (
     Verdict,
 )
 from .memory import MemoryStore
-from .ports import CheckpointStore, EventLog, RunStore, Store
+from .ports import CheckpointStore, EventLog, RunStore, Store, ThreadStore
 
 __all__ = [
     "APPLIED",
@@ -23,12 +25,15 @@ __all__ = [
     "MemoryStore",
     "NewEvent",
     "Outcome",
+    "PatchThread",
     "Pruned",
+    "PutThread",
     "RunChange",
     "RunCompletion",
     "RunStore",
     "Store",
     "ThreadRecord",
+    "ThreadStore",
     "Unfinished",
     "Verdict",
 ]

@@ -75,11 +75,28 @@ class DropState(NamedTuple):
     run_id: str
 
 
+class PutThread(NamedTuple):
+    """Record a thread by itself. `DUPLICATE` where there is one, with or without a record."""
+
+    thread_id: str
+    user_id: str | None
+    metadata: dict[str, JSON]
+    at: datetime
+
+
+class PatchThread(NamedTuple):
+    """Set keys of a thread's metadata, leaving the others. `STALE` where there is no thread."""
+
+    thread_id: str
+    metadata: dict[str, JSON]
+    at: datetime
+
+
 class Entry(NamedTuple):
     """What is written together or not at all. An empty one writes nothing, in its turn.
 
-    At most one of `insert`, `change`, `erase_thread`, `erase_run` and `checkpoint`, and the
-    events that tell it, all of one thread. Anything else cannot be stored.
+    At most one of `insert`, `change`, `erase_thread`, `erase_run`, `checkpoint` and `thread`,
+    and the events that tell it, all of one thread. Anything else cannot be stored.
     """
 
     fence: Fence
@@ -92,6 +109,8 @@ class Entry(NamedTuple):
     """Delete this run's record and its events."""
     checkpoint: SaveState | DropState | None = None
     """The state of a plain agent; with events, or by itself."""
+    thread: PutThread | PatchThread | None = None
+    """What is recorded of the thread itself."""
 
 
 class Verdict(StrEnum):

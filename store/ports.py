@@ -13,7 +13,14 @@ from typing import Protocol, runtime_checkable
 from ..domain.enums import EventCategory, RunStatus
 from ..domain.identifiers import Slot
 from ..domain.payload import JSON
-from ..domain.views import RunSnapshot, RunUsage, StoredRunEvent, ThreadTokens
+from ..domain.queries import SearchThreadsQuery
+from ..domain.views import (
+    RunSnapshot,
+    RunUsage,
+    StoredRunEvent,
+    ThreadSnapshot,
+    ThreadTokens,
+)
 from .entries import (
     Entry,
     NewEvent,
@@ -253,6 +260,28 @@ class CheckpointStore(Protocol):
 
 
 @runtime_checkable
+class ThreadStore(Protocol):
+    """The records of threads. They are written by `Store.commit`, like all else.
+
+    A thread exists when it was recorded by itself, or has a run on record; it is gone once it
+    is erased. Its status is what its runs make it. With `user_id`, threads of other users do
+    not exist; `None` is single-user mode.
+    """
+
+    async def get(self, thread_id: str, *, user_id: str | None = None) -> ThreadSnapshot | None:
+        """The thread, or `None`."""
+        ...
+
+    async def search(self, query: SearchThreadsQuery) -> list[ThreadSnapshot]:
+        """A page of the threads that the query names, in its order."""
+        ...
+
+    async def count(self, query: SearchThreadsQuery) -> int:
+        """How many threads the query names, on all pages."""
+        ...
+
+
+@runtime_checkable
 class Store(Protocol):
     """All of it, with the one way in for the runtime's own writes."""
 
@@ -269,6 +298,11 @@ class Store(Protocol):
     @property
     def checkpoints(self) -> CheckpointStore:
         """The state of plain agents."""
+        ...
+
+    @property
+    def threads(self) -> ThreadStore:
+        """What is recorded of threads themselves."""
         ...
 
     async def open(self) -> None:

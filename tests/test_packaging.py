@@ -11,8 +11,13 @@ from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("actors", "cli", "domain", "kernel", "observers", "store", "testing")
-SOURCES = {p.relative_to(ROOT).as_posix() for f in FOLDERS for p in (ROOT / f).rglob("*.py")}
+FOLDERS = ("actors", "cli", "domain", "kernel", "observers", "server", "store", "testing")
+SOURCES = {
+    p.relative_to(ROOT).as_posix()
+    for f in FOLDERS
+    for p in (ROOT / f).rglob("*.*")
+    if p.suffix in (".py", ".html")
+}
 
 
 def wheel_of(root, directory):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakValueDictionary
@@ -11,19 +11,23 @@ from weakref import WeakValueDictionary
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.types import INTERRUPT
-from langgraph.graph import StateGraph
+from langgraph.graph import END, StateGraph
 from langgraph.pregel import Pregel
 
-from ...domain.enums import RunScope
+from ...domain.enums import CancelAction, RunScope
 from ...domain.errors import InvalidValue
 from ...domain.payload import JSON
 from .base import AttemptOutput
-from .langgraph_frames import frame_name, graph_modes, to_json
+from .langgraph_drawing import GraphDrawing
+from .langgraph_frames import STREAM_MODES, frame_name, graph_modes, to_json
+from .langgraph_messages import WHOLE, GrowingMessages
+from .langgraph_parts import parts_of
 from .langgraph_request import check, checkpoint_thread, config_of
-from .langgraph_restart import Start, start_of
+from .langgraph_restart import start_of
 from .langgraph_saver import FencedSaver
-from .langgraph_state import Captured, capture_thread, restore_thread
-from .langgraph_usage import Conversation, TokenCount
+from .langgraph_state import Captured, capture_thread, restore_thread, root_of
+from .langgraph_threads import GraphThreads
+from .langgraph_usage import Conversation
 from .os_threads import OsThreadCalls
 
 if TYPE_CHECKING:
@@ -32,25 +36,21 @@ if TYPE_CHECKING:
 
 Graph: TypeAlias = Pregel[Any, Any, Any, Any]
 
-_OURS = ("values", "updates")
-"""Streamed whatever a run asks for: they tell its messages, its output and its stops."""
-
 
 class LangGraphExecutor:
     """Drives a LangGraph graph: streams it as frames, and keeps its state by checkpoints.
 
     `run.config` may hold `configurable` (with `checkpoint_id` to start from an older
     checkpoint of the thread), `metadata`, `tags`, `recursion_limit`, `max_concurrency`,
-    and `stream_subgraphs`: true adds the frames of subgraphs, named `mode|namespace`.
+    `durability` (`sync`, `async` or `exit`), and `stream_subgraphs`: true adds the frames of
+    subgraphs, named `mode|namespace`.
 
     A restarted attempt goes on behind the last checkpoint its run has saved, and takes the
     input only if there is none. A run that is not `stateful` uses checkpoints of its own
     and drops them after each attempt, so that its restart begins anew.
 
-    After an abort the graph's state is that of its last finished step; the next input
-    discards what was left of the step that did not finish. The steps that were to come
-    stand in the state's `next` until then, but nothing waits for a human: only the
-    `interrupts` of a run's completion data say so.
+    After an abort the graph's state is that of its last finished step, with what tasks of
+    the unfinished one had finished; no step is left to come, and nothing waits for a human.
 
     Args:
         graph: compiled or not. Without a checkpointer it gets one in memory, so that its
@@ -68,6 +68,10 @@ class LangGraphExecutor:
             raise InvalidValue("graph", graph, "give a StateGraph, compiled or not")
         self._graph: Graph = graph
         self._saver = _saver_of(graph)
+        self.threads = GraphThreads(graph, self._saver)
+        """Its threads, seen from outside of a run."""
+        self.drawing = GraphDrawing(graph)
+        """What it is made of."""
         self._captured: WeakValueDictionary[str, Captured] = WeakValueDictionary()
         """What `capture` returned, for as long as the runtime keeps it."""
 
@@ -118,6 +122,10 @@ class LangGraphExecutor:
         work = asyncio.create_task(self._drive(run, captured, calls), name=f"graph {run.run_id}")
         try:
             return await _unwound(work, calls, run)
+        except asyncio.CancelledError:
+            if run.abort.action is CancelAction.INTERRUPT and not run.fenced:
+                await self._drop_unfinished_step(run, captured)
+            raise
         finally:
             if run.scope is not RunScope.STATEFUL and self._saver is not None:
                 await captured.undo.quiet()
@@ -131,6 +139,17 @@ class LangGraphExecutor:
         if self._saver is not None and run.scope is RunScope.STATEFUL:
             await restore_thread(self._saver, captured)
 
+    async def _drop_unfinished_step(self, run: RunContext, captured: Captured) -> None:
+        """Leave no step to come, if the run has begun one; what its tasks finished is kept."""
+        if self._saver is None or run.scope is not RunScope.STATEFUL:
+            return
+        head = await self._saver.aget_tuple(root_of(run.thread_id))
+        begun = head is not None and head.metadata.get("run_id") == run.run_id
+        if begun or captured.undo.commanded:
+            fence = FencedSaver(self._saver, run, captured.undo)
+            graph = self._graph.copy({"checkpointer": fence})
+            await graph.aupdate_state(config_of(run, resumed=True), None, as_node=END)
+
     async def _drive(
         self, run: RunContext, captured: Captured, calls: OsThreadCalls
     ) -> AttemptOutput:
@@ -141,7 +160,7 @@ class LangGraphExecutor:
             graph = graph.copy({"checkpointer": fence})
         start = await start_of(run, self._saver, captured)
         reader = _Reader(run, captured, fresh=not start.resumed)
-        async with aclosing(_stream(graph, run, start)) as parts:
+        async with aclosing(parts_of(graph, run, start)) as parts:
             async for namespace, mode, data in parts:
                 reader.take(namespace, mode, data)
                 await run.flush()
@@ -159,6 +178,10 @@ class _Reader:
         self._run = run
         self._captured = captured
         self._wanted = frozenset(graph_modes(run.stream_mode))
+        self._whole = GrowingMessages() if WHOLE in run.stream_mode else None
+        self._pieces = self._whole is None or any(
+            STREAM_MODES[mode] == "messages" for mode in run.stream_mode if mode != WHOLE
+        )
         self._talk = Conversation(run, captured.seen)
         self._repeated = fresh and captured.began
         """The input is given once more: its messages are recorded already."""
@@ -173,7 +196,10 @@ class _Reader:
 
     def take(self, namespace: tuple[str, ...], mode: str, data: Any) -> None:
         """Take the next part."""
-        if mode in self._wanted:
+        if mode == "messages" and self._whole is not None:
+            for kind, grown in self._whole.take(data):
+                self._run.emit(frame_name(kind, namespace), grown)
+        if mode in self._wanted and (self._pieces or mode != "messages"):
             self._run.emit(frame_name(mode, namespace), to_json(data))
         if namespace:
             return
@@ -191,28 +217,6 @@ class _Reader:
             self._talk.skip(data)
         self._talk.follow(data)
         self._captured.began = True
-
-
-async def _stream(
-    graph: Graph, run: RunContext, start: Start
-) -> AsyncGenerator[tuple[tuple[str, ...], str, Any], None]:
-    """The graph's stream, each part with its namespace, mode and data."""
-    subgraphs = run.config.get("stream_subgraphs") is True
-    config = config_of(run, resumed=start.resumed)
-    config["callbacks"] = [TokenCount(run)]
-    modes: list[Any] = list(dict.fromkeys((*_OURS, *graph_modes(run.stream_mode))))
-    parts: Any = graph.astream(
-        start.given,
-        config,
-        context=dict(run.context) or None,
-        stream_mode=modes,
-        interrupt_before=_nodes(run.interrupt_before),
-        interrupt_after=_nodes(run.interrupt_after),
-        subgraphs=subgraphs,
-    )
-    async with aclosing(parts):
-        async for part in parts:
-            yield part if subgraphs else ((), *part)
 
 
 async def _unwound(
@@ -247,7 +251,3 @@ def _saver_of(graph: Graph) -> BaseCheckpointSaver[Any] | None:
     if isinstance(graph.checkpointer, BaseCheckpointSaver):
         return graph.checkpointer
     return InMemorySaver()
-
-
-def _nodes(names: tuple[str, ...] | str) -> Any:
-    return names if names == "*" else list(names) or None

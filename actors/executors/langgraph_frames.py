@@ -26,12 +26,18 @@ STREAM_MODES: Mapping[str, str] = {
     "updates": "updates",
     "messages": "messages",
     "messages-tuple": "messages",
+    "messages-whole": "messages",
     "custom": "custom",
     "debug": "debug",
     "tasks": "tasks",
     "checkpoints": "checkpoints",
+    "events": "events",
 }
-"""What a run may ask for, and LangGraph's word for it, which also names the frames."""
+"""What a run may ask for, and LangGraph's word for it, which also names the frames.
+
+`messages-whole` gives `messages/metadata`, `messages/partial` and `messages/complete` instead:
+what a model has said so far, where the others give each piece by itself. `events` is no mode
+of LangGraph's: it has the events of LangChain's own stream."""
 
 _MAX_DEPTH = 80
 """Less than a frame may be nested, so that no state is refused."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.types import Command, Send
+from langgraph.types import Command, Durability, Send
 
 from ...domain.enums import RunScope
 from ...domain.errors import InvalidValue
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _Limit: TypeAlias = Literal["recursion_limit", "max_concurrency"]
 _LIMITS: tuple[_Limit, ...] = ("recursion_limit", "max_concurrency")
+_DURABILITIES = ("sync", "async", "exit")
 _COMMAND = ("resume", "update", "goto")
 _ADDRESS = ("checkpoint_id", "checkpoint_ns", "checkpoint_map")
 """Keys by which a run may start from an older checkpoint of its thread."""
@@ -36,6 +37,7 @@ def check(request: CreateRunCommand | RunContext) -> None:
     command_of(request.command)
     _limits(request.config)
     _tags(request.config)
+    durability_of(request.config)
     for name in ("configurable", "metadata"):
         _section(request.config, name)
 
@@ -94,6 +96,20 @@ def command_of(document: JSON) -> Command[str] | None:
         update=document.get("update"),
         goto=[_target(target) for target in targets],
     )
+
+
+def durability_of(config: Mapping[str, JSON]) -> Durability | None:
+    """When checkpoints are saved: before the next step, beside it, or at the end.
+
+    Raises:
+        InvalidValue: `config.durability` is none of `sync`, `async` and `exit`.
+
+    """
+    chosen = config.get("durability")
+    if chosen is None or chosen in _DURABILITIES:
+        durability: Durability | None = chosen
+        return durability
+    raise InvalidValue("config.durability", chosen, f"choose one of {', '.join(_DURABILITIES)}")
 
 
 def _target(target: JSON) -> str | Send:

@@ -132,8 +132,11 @@ async def _rewrite(saver: BaseCheckpointSaver[Any], captured: Captured) -> None:
         captured.kept = await _history(saver, captured)
     await saver.adelete_thread(captured.thread_id)
     saved: set[tuple[str, str, str | int | float]] = set()
+    undo = captured.undo
     for found in captured.kept:
-        await _put_back(saver, captured, found, saved)
+        place = place_of(found.config)
+        before = undo.before.get(place, found) if place in undo.touched else found
+        await put_back(saver, captured.thread_id, found, before.pending_writes, saved)
     captured.kept = None
 
 
@@ -148,12 +151,23 @@ async def _history(saver: BaseCheckpointSaver[Any], captured: Captured) -> list[
     return sorted(kept, key=lambda found: found.checkpoint["id"])
 
 
-async def _put_back(
+async def put_back(
     saver: BaseCheckpointSaver[Any],
-    captured: Captured,
+    thread_id: str,
     found: CheckpointTuple,
+    pending: Iterable[PendingWrite] | None,
     saved: set[tuple[str, str, str | int | float]],
 ) -> None:
+    """Save a checkpoint on a thread, as it was found, with these pending writes.
+
+    Args:
+        saver: keeps it.
+        thread_id: the thread.
+        found: the checkpoint; its parent must have been put there before.
+        pending: what tasks had written at it.
+        saved: values of channels that need not be saved again; grows.
+
+    """
     place = place_of(found.config)
     parent = place_of(found.parent_config)[1] if found.parent_config else None
     fresh = {
@@ -162,13 +176,12 @@ async def _put_back(
         if (place[0], name, version) not in saved
     }
     saved.update((place[0], name, version) for name, version in fresh.items())
-    config = _at(captured.thread_id, (place[0], parent or ""))
+    config = _at(thread_id, (place[0], parent or ""))
     if parent is None:
         del config["configurable"]["checkpoint_id"]
     await saver.aput(config, found.checkpoint, found.metadata, fresh)
-    before = captured.undo.before.get(place, found) if place in captured.undo.touched else found
-    for task_id, path, writes in _by_task(before.pending_writes or ()):
-        await saver.aput_writes(_at(captured.thread_id, place), writes, task_id, path)
+    for task_id, path, writes in _by_task(pending or ()):
+        await saver.aput_writes(_at(thread_id, place), writes, task_id, path)
 
 
 def _by_task(

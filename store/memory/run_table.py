@@ -55,19 +55,23 @@ class ThreadRuns:
 class RunTable:
     """Records by id, by thread, by idempotency key, and those in flight.
 
-    A thread that lost its last record keeps its owner as long as it has a state, which is
-    nobody else's.
+    A thread that lost its last record keeps its owner as long as something is kept of it, which
+    is nobody else's.
 
     Args:
-        has_state: whether a plain agent's state is kept of a thread.
+        is_kept: whether a thread's own record, or a plain agent's state, is kept.
+        owner_of: whose thread it was recorded as.
 
     Invariant: a row is in its thread's and the table's `in_flight`, or in its thread's
     `ended`, as its status says.
 
     """
 
-    def __init__(self, has_state: Callable[[str], bool]) -> None:
-        self._has_state = has_state
+    def __init__(
+        self, is_kept: Callable[[str], bool], owner_of: Callable[[str], str | None]
+    ) -> None:
+        self._is_kept = is_kept
+        self._owner_of = owner_of
         self._rows: dict[str, RunRow] = {}
         self._threads: dict[str, ThreadRuns] = {}
         self._in_flight: dict[str, RunRow] = {}
@@ -94,6 +98,15 @@ class RunTable:
         """The records of a thread."""
         return self._threads.get(thread_id)
 
+    def owner(self, thread_id: str) -> str | None:
+        """Whose a thread is."""
+        thread = self._threads.get(thread_id)
+        return self._owner_of(thread_id) if thread is None else thread.owner
+
+    def thread_ids(self) -> tuple[str, ...]:
+        """The threads that have records, or had."""
+        return tuple(self._threads)
+
     def in_flight(self) -> Iterator[RunRow]:
         """All pending and running runs, oldest first."""
         return iter(sorted(self._in_flight.values(), key=_creation))
@@ -108,7 +121,9 @@ class RunTable:
             return False
         thread = self._threads.get(thread_id)
         if thread is None:
-            thread = self._threads[thread_id] = ThreadRuns(request.user_id)
+            owner = self._owner_of(thread_id) or request.user_id
+            thread = self._threads[thread_id] = ThreadRuns(owner)
+            thread.shared = request.user_id != owner
         elif key is not None and key in thread.keys:
             return False
         elif request.user_id != thread.owner:
@@ -171,7 +186,7 @@ class RunTable:
         self._in_flight.pop(run_id, None)
         if row.request.idempotency_key is not None:
             thread.keys.pop(row.request.idempotency_key, None)
-        if not thread.created.rows and not self._has_state(row.request.thread_id):
+        if not thread.created.rows and not self._is_kept(row.request.thread_id):
             del self._threads[row.request.thread_id]
         return True
 

@@ -49,7 +49,7 @@ class MemoryRunStore:
         """What is in flight on a thread, whose it is, and how its last run ended."""
         thread = self._runs.thread(thread_id)
         if thread is None:
-            return ThreadRecord(None, (), None)
+            return ThreadRecord(self._runs.owner(thread_id), (), None)
         last = thread.ended.last()
         in_flight = tuple(self._unfinished(row) for row in thread.in_flight.values())
         return ThreadRecord(thread.owner, in_flight, last.snapshot() if last else None)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ...domain.identifiers import Slot
-from ..entries import APPLIED, Entry, NewEvent, Outcome, Verdict
+from ..entries import APPLIED, Entry, NewEvent, Outcome, PatchThread, PutThread, Verdict
 from ..kept import applied
 from .checkpoints import MemoryCheckpointStore
 from .event_table import EventTable
 from .events import MemoryEventLog
 from .run_table import RunTable
 from .runs import MemoryRunStore
+from .threads import MemoryThreadStore
 
 _FENCED = Outcome(Verdict.FENCED)
 _DUPLICATE = Outcome(Verdict.DUPLICATE)
@@ -32,7 +33,8 @@ class MemoryStore:
         self._epochs: dict[int, int] = {}
         self._epoch = 0
         self._checkpoints = MemoryCheckpointStore()
-        self._run_table = RunTable(self._checkpoints.has)
+        self._run_table = RunTable(self._is_kept, self._owner)
+        self._threads = MemoryThreadStore(self._run_table)
         self._event_table = EventTable()
         self._runs = MemoryRunStore(self._run_table, self._event_table)
         self._events = MemoryEventLog(self._event_table, self._run_table)
@@ -51,6 +53,17 @@ class MemoryStore:
     def checkpoints(self) -> MemoryCheckpointStore:
         """The state of plain agents."""
         return self._checkpoints
+
+    @property
+    def threads(self) -> MemoryThreadStore:
+        """What is recorded of threads themselves."""
+        return self._threads
+
+    def _is_kept(self, thread_id: str) -> bool:
+        return self._checkpoints.has(thread_id) or self._threads.has(thread_id)
+
+    def _owner(self, thread_id: str) -> str | None:
+        return self._threads.owner(thread_id)
 
     async def open(self) -> None:
         """Nothing to do."""
@@ -89,14 +102,14 @@ class MemoryStore:
         return [self._write(entry) for entry in group]
 
     def _write(self, entry: Entry) -> Outcome:
-        (slot, epoch), insert, change, events, erase_thread, erase_run, checkpoint = entry
+        (slot, epoch), insert, change, events, erase_thread, erase_run, checkpoint, thread = entry
         if self._epochs.get(slot) != epoch:
             return _FENCED
         fault = self._event_table.fault(events) if events else None
         if fault is not None:
             taken = insert is not None and self._run_table.get(insert.run_id) is not None
             return _DUPLICATE if taken else Outcome(Verdict.FAILED, error=fault)
-        if (insert, change, erase_thread, erase_run, checkpoint).count(None) < 4:
+        if (insert, change, erase_thread, erase_run, checkpoint, thread).count(None) < 5:
             return _OVERFULL
         if insert is not None:
             if not self._run_table.insert(insert):
@@ -106,9 +119,16 @@ class MemoryStore:
                 return self._refused(events, _STALE)
         elif checkpoint is not None:
             self._checkpoints.write(checkpoint)
+        elif thread is not None:
+            return self._record(thread)
         else:
             self._erase(erase_thread, erase_run)
         return applied(self._event_table.append(events)) if events else APPLIED
+
+    def _record(self, thread: PutThread | PatchThread) -> Outcome:
+        if isinstance(thread, PutThread):
+            return APPLIED if self._threads.put(thread) else _DUPLICATE
+        return APPLIED if self._threads.patch(thread) else _STALE
 
     def _refused(self, events: tuple[NewEvent, ...], otherwise: Outcome) -> Outcome:
         """The table did not take it: because it was written before, or for another reason."""
@@ -121,5 +141,6 @@ class MemoryStore:
             self._event_table.delete_run(run_id)
         if thread_id is not None:
             self._checkpoints.forget_thread(thread_id)
+            self._threads.forget(thread_id)
             self._run_table.remove_thread(thread_id)
             self._event_table.delete_thread(thread_id)

@@ -140,11 +140,12 @@ class RecordWriter:
         return deleted
 
     def _is_bare(self, connection: Connection, thread: KnownThread) -> bool:
-        """Whether a thread has neither a record nor a state: whoever comes next may have it."""
+        """Whether nothing is kept of a thread: whoever comes next may have it."""
         statements, number = self._statements, thread.number
         return (
             statements.some_run.run(connection, thread=number).first() is None
             and statements.saved.run(connection, thread=number).first() is None
+            and statements.recorded_thread.run(connection, thread=number).first() is None
         )
 
     def erase_events(self, connection: Connection, thread_id: str) -> int:
@@ -170,5 +171,6 @@ class RecordWriter:
         statements.drop_all.run(connection, thread=number)
         statements.delete_thread_events.run(connection, thread=number)
         statements.delete_runs.run(connection, thread=number)
+        statements.forget_record.run(connection, thread=number)
         statements.delete_thread.run(connection, thread=number)
         self._roster.known.forget_thread(thread_id)

@@ -1,6 +1,6 @@
 """The versions of the schema, by name."""
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every version, oldest first: the files in `migrations/versions`."""
 HEAD = REVISIONS[-1]
 """What this callboard needs."""

@@ -114,6 +114,16 @@ threads = Table(
 )
 """`user_id` is that of the first run, once `owned`. `seq_floor`: events count from there."""
 
+thread_records = Table(
+    "thread_records",
+    metadata,
+    Column("thread_no", BigInteger, ForeignKey("threads.thread_no"), primary_key=True),
+    Column("metadata", Payload, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+"""What is recorded of a thread itself. A table of its own: most hosts create runs alone."""
+
 runs = Table(
     "runs",
     metadata,

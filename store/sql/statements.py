@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from .prepared import Prepared, driver
-from .schema import checkpoints, cursors, events, runs, slots, state, threads
+from .schema import checkpoints, cursors, events, runs, slots, state, thread_records, threads
 
 _COLUMNS = tuple(column.name for column in events.columns)
 _LARGEST = 256
@@ -68,6 +68,7 @@ class Statements:
         )
         self.read_slots = prepared(select(slots.c.slot, slots.c.epoch))
         self._prepare_threads(prepared)
+        self._prepare_thread_records(prepared)
         self._prepare_runs(prepared, upsert)
         self._prepare_events(prepared)
         self._prepare_checkpoints(prepared)
@@ -118,6 +119,24 @@ class Statements:
             .values(seq_floor=bindparam("floor"))
         )
         self.delete_thread = prepared(delete(threads).where(thread))
+
+    def _prepare_thread_records(self, prepared: Any) -> None:
+        record = thread_records.c.thread_no == bindparam("thread")
+        self.recorded_thread = prepared(select(thread_records.c.thread_no).where(record))
+        self.record_thread = prepared(
+            insert(thread_records).values(
+                thread_no=bindparam("thread"),
+                metadata=bindparam("data"),
+                created_at=bindparam("created"),
+                updated_at=bindparam("updated"),
+            )
+        )
+        self.patch_thread = prepared(
+            update(thread_records)
+            .where(record)
+            .values(metadata=bindparam("merged"), updated_at=bindparam("at"))
+        )
+        self.forget_record = prepared(delete(thread_records).where(record))
 
     def _prepare_runs(self, prepared: Any, upsert: Any) -> None:
         given = [column.name for column in runs.columns if column.name != "run_no"]

@@ -28,6 +28,7 @@ from .roster import Unstorable
 from .runs import SqlRunStore
 from .sqlite import Durability, SqliteDatabase
 from .statements import Statements
+from .threads import SqlThreadStore
 from .writer import Writer, Written
 
 T = TypeVar("T")
@@ -98,6 +99,7 @@ class SqlStore:
         self._runs = SqlRunStore(reader, writer_, self.write)
         self._events = SqlEventLog(reader, writer_, self.write)
         self._checkpoints = SqlCheckpointStore(reader)
+        self._threads = SqlThreadStore(reader)
         self._retention = Retention(reader, writer_, self.write, self._claims)
         self._progress: _Progress | None = None
         self._absent: dict[Slot, int] = {}
@@ -117,6 +119,11 @@ class SqlStore:
     def checkpoints(self) -> SqlCheckpointStore:
         """The state of plain agents."""
         return self._checkpoints
+
+    @property
+    def threads(self) -> SqlThreadStore:
+        """What is recorded of threads themselves."""
+        return self._threads
 
     @property
     def lease(self) -> float | None:

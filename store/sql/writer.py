@@ -9,12 +9,13 @@ from sqlalchemy import Connection
 
 from ...domain.fence import Fence
 from ...domain.views import RunSnapshot, StoredRunEvent
-from ..entries import APPLIED, Entry, NewEvent, Outcome, RunChange, Verdict
+from ..entries import APPLIED, Entry, NewEvent, Outcome, PutThread, RunChange, Verdict
 from .checkpoints import CheckpointWriter
 from .event_writer import EventWriter, last_sequence
 from .record_writer import RecordWriter
 from .roster import Roster
 from .statements import Statements
+from .threads import ThreadWriter
 from .values import event_key
 
 _FENCED = Outcome(Verdict.FENCED)
@@ -58,6 +59,7 @@ class Writer:
         self.records = RecordWriter(statements, self.roster)
         self._events = EventWriter(statements, self.roster)
         self._checkpoints = CheckpointWriter(statements, self.roster)
+        self._threads = ThreadWriter(statements, self.roster)
         self._alone = alone
         self._epochs: dict[int, int] = {}
         self._epoch = -1
@@ -151,25 +153,31 @@ class Writer:
     # One entry.
 
     def _write(self, connection: Connection, entry: Entry) -> Outcome:
-        fence, insert, change, events, erase_thread, erase_run, checkpoint = entry
+        fence, insert, change, events, erase_thread, erase_run, checkpoint, thread = entry
         if not self.owns(fence):
             return _FENCED
-        wanted = 5 - (insert, change, erase_thread, erase_run, checkpoint).count(None)
+        wanted = 6 - (insert, change, erase_thread, erase_run, checkpoint, thread).count(None)
         if wanted > 1:
             return Outcome(Verdict.FAILED, error=_OVERFULL)
         if insert is not None:
             return self._insert(connection, insert, events)
         if change is not None:
             return self._change(connection, change, events)
+        if thread is not None and not self._threads.write(connection, thread):
+            return _DUPLICATE if isinstance(thread, PutThread) else _STALE
         if checkpoint is not None:
             self._checkpoints.write(connection, checkpoint)
-        elif wanted:
-            self._events.flush(connection)
-        if erase_thread is not None:
-            self.records.erase_thread(connection, erase_thread)
-        if erase_run is not None:
-            self.records.erase_run(connection, erase_run)
+        self._erase(connection, erase_thread, erase_run)
         return self._events.add(connection, events) if events else APPLIED
+
+    def _erase(self, connection: Connection, thread_id: str | None, run_id: str | None) -> None:
+        if thread_id is None and run_id is None:
+            return
+        self._events.flush(connection)
+        if thread_id is not None:
+            self.records.erase_thread(connection, thread_id)
+        if run_id is not None:
+            self.records.erase_run(connection, run_id)
 
     def _insert(
         self, connection: Connection, run: RunSnapshot, events: Sequence[NewEvent]

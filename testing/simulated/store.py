@@ -11,7 +11,7 @@ from ...domain.identifiers import Slot
 from ...domain.store_errors import OutcomeUnknown, StoreUnavailable
 from ...store import MemoryStore
 from ...store.entries import DropState, Entry, Outcome, SaveState, Verdict
-from ...store.ports import CheckpointStore, EventLog, RunStore
+from ...store.ports import CheckpointStore, EventLog, RunStore, ThreadStore
 from .turbulence import Turbulence
 
 _LONGEST_PAUSE = 0.5
@@ -138,6 +138,7 @@ class SimulatedStore:
         self.runs = cast("RunStore", _Medium(memory.runs, self))
         self.events = cast("EventLog", _Medium(memory.events, self))
         self.checkpoints = cast("CheckpointStore", _Medium(memory.checkpoints, self))
+        self.threads = cast("ThreadStore", _Medium(memory.threads, self))
 
     def _was_doubted(self, entry: Entry) -> bool:
         return any(entry is each for each in self._doubted or ())

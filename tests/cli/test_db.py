@@ -30,8 +30,8 @@ from tests.store.contract import (
 SECOND = """
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade():
@@ -136,13 +136,13 @@ def test_upgrade_makes_a_store_and_says_its_version(db, url):
 
 def test_upgrade_says_from_where_to_where(db, url, tmp_path, monkeypatch):
     made(url)
-    (tmp_path / "0002_second.py").write_text(SECOND)
+    (tmp_path / "0003_second.py").write_text(SECOND)
     folders = [*migrations.REVISIONS_FOLDERS, tmp_path]
     monkeypatch.setattr(migrations, "REVISIONS_FOLDERS", folders)
-    monkeypatch.setattr(versions, "REVISIONS", ("0001", "0002"))
-    monkeypatch.setattr(versions, "HEAD", "0002")
+    monkeypatch.setattr(versions, "REVISIONS", ("0001", "0002", "0003"))
+    monkeypatch.setattr(versions, "HEAD", "0003")
 
-    assert db("upgrade", "--store", url) == (0, ["upgraded from version 0001 to 0002"], [])
+    assert db("upgrade", "--store", url) == (0, ["upgraded from version 0002 to 0003"], [])
 
 
 # check

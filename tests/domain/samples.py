@@ -28,12 +28,14 @@ from callboard.domain import (
     RunStatus,
     RunStreamHandle,
     RunUsage,
+    SearchThreadsQuery,
     StopReason,
     StoredRunEvent,
     SupervisionEvent,
     SupervisionEventType,
     SupervisionTree,
     ThreadNode,
+    ThreadSnapshot,
     ThreadStatus,
     ThreadTokens,
 )
@@ -62,6 +64,8 @@ COMMAND = CreateRunCommand(
     timeout=10.0,
     resumable=True,
     follow_up_to_run_id="r0",
+    forget_on_rollback=True,
+    host_data=PAYLOAD,
 )
 USAGE = RunUsage(
     total_input_tokens=1,
@@ -126,6 +130,16 @@ FULL = [
     GetRunQuery(run_id="r", thread_id="t", user_id="u"),
     ListRunsQuery(thread_id="t", user_id="u", limit=5, offset=6, status=RunStatus.ERROR),
     ListRunMessagesQuery(thread_id="t", run_id="r", user_id="u", limit=5, before_seq=9),
+    SearchThreadsQuery(
+        user_id="u",
+        thread_ids=("t",),
+        metadata=PAYLOAD,
+        status=ThreadStatus.ERROR,
+        limit=5,
+        offset=6,
+        sort_by="status",
+        descending=False,
+    ),
     RunLifecycleEvent(
         event_id="r/1",
         event_type=LifecycleEventType.RUN_CREATED,
@@ -140,6 +154,15 @@ FULL = [
     USAGE,
     SNAPSHOT,
     RunResult.of(SNAPSHOT),
+    ThreadSnapshot(
+        thread_id="t",
+        created_at=NOON,
+        updated_at=NOON,
+        status=ThreadStatus.INTERRUPTED,
+        user_id="u",
+        metadata=PAYLOAD,
+        last_run_id="r",
+    ),
     RunStreamHandle(run=SNAPSHOT, last_event_id="3"),
     StoredRunEvent(
         position=1,

@@ -180,6 +180,8 @@ def test_what_is_left_out_has_its_documented_default():
         "timeout": None,
         "resumable": False,
         "follow_up_to_run_id": None,
+        "forget_on_rollback": False,
+        "host_data": {},
     }
 
 

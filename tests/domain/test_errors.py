@@ -26,6 +26,7 @@ SAMPLES = [
     errors.RunInFlight("r"),
     errors.IdempotencyConflict("run_id", "r"),
     errors.QueueFullError("t", 3),
+    errors.ThreadExists("t"),
     errors.ThreadQuarantined("t", "ValueError: x"),
     errors.RunNotFound("r"),
     errors.ThreadNotFound("t"),

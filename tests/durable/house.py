@@ -76,6 +76,10 @@ class CutStore:
         return self._store.events
 
     @property
+    def threads(self):
+        return self._store.threads
+
+    @property
     def checkpoints(self):
         return self._store.checkpoints
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 from callboard.actors.executors import AttemptOutput
@@ -29,6 +30,7 @@ class FakeRun:
     interrupt_after: Any = ()
     scope: RunScope = RunScope.STATEFUL
     fenced: bool = False
+    abort: Any = field(default_factory=lambda: SimpleNamespace(action=None))
     frames: list[tuple[str, Any]] = field(default_factory=list)
     messages: list[tuple[str, Any]] = field(default_factory=list)
     usage: list[tuple[str, int, int, str]] = field(default_factory=list)

@@ -9,13 +9,14 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
+from langgraph.types import interrupt
 
 from callboard.actors.executors.langgraph import LangGraphExecutor
-from callboard.domain.enums import RunScope
+from callboard.domain.enums import CancelAction, RunScope
 from callboard.domain.errors import AttemptFenced
 
 from .fake_run import FakeRun, finish, human
-from .graphs import Blocked, Gate, goes, steps
+from .graphs import Blocked, Gate, approval, goes, steps
 
 MODES = [("values",), ("messages", "custom")]
 """With the second, LangGraph runs a step's tasks in another way."""
@@ -105,6 +106,82 @@ def test_an_aborted_thread_waits_for_no_human(mode):
         return await executor._graph.aget_state({"configurable": {"thread_id": "thread-1"}})
 
     assert asyncio.run(story()).interrupts == ()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_interrupted_graph_leaves_no_step_to_come_and_keeps_what_the_step_had_finished(mode):
+    async def story():
+        gate = Gate()
+        graph = steps(("a", goes("a")), ("gated", gate))
+        graph.add_node("beside", goes("beside"))
+        graph.add_edge("a", "beside")
+        executor = LangGraphExecutor(graph)
+        run = FakeRun({"path": ["one"]}, stream_mode=mode)
+        task = asyncio.create_task(finish(executor, run))
+        await gate.entered.wait()
+        await settle()  # its neighbour has finished
+        run.abort.action = CancelAction.INTERRUPT
+        await aborted(task)
+        state = await executor.threads.state("thread-1")
+        gate.open.set()
+        again = await finish(executor, FakeRun({"path": ["two"]}, run_id="run-2"))
+        return state, again
+
+    state, again = asyncio.run(story())
+    assert (state["next"], state["tasks"]) == ([], [])
+    assert state["values"] == {"path": ["one", "a", "beside"]}
+    assert again.output["path"][:4] == ["one", "a", "beside", "two"]
+
+
+def test_a_question_that_was_answered_by_an_interrupted_run_is_no_question_any_more():
+    async def story():
+        gate = Gate()
+
+        async def ask(state):
+            answer = interrupt("go on?")
+            await gate(state)
+            return {"path": [answer]}
+
+        executor = LangGraphExecutor(steps(("ask", ask)))
+        await finish(executor, FakeRun({"path": []}))
+        assert (await executor.threads.state("thread-1"))["interrupts"]
+        run = FakeRun(command={"resume": "yes"}, run_id="run-2")
+        task = asyncio.create_task(finish(executor, run))
+        await gate.entered.wait()
+        run.abort.action = CancelAction.INTERRUPT
+        await aborted(task)
+        return await executor.threads.state("thread-1")
+
+    state = asyncio.run(story())
+    assert (state["next"], state["interrupts"]) == ([], [])
+
+
+def test_a_run_that_is_interrupted_before_it_has_begun_leaves_an_older_question():
+    class Slow(InMemorySaver):
+        waits = False
+
+        async def aput_writes(self, *args):
+            if self.waits:
+                began.set()
+                await asyncio.Event().wait()
+            await super().aput_writes(*args)
+
+    async def story():
+        saver = Slow()
+        executor = LangGraphExecutor(approval().compile(checkpointer=saver))
+        await finish(executor, FakeRun({"path": []}))
+        run = FakeRun(command={"resume": "yes"}, run_id="run-2")
+        saver.waits = True
+        captured = await executor.capture(run)
+        task = asyncio.create_task(executor.execute(run))
+        task.cancel()
+        run.abort.action = CancelAction.INTERRUPT
+        await aborted(task)
+        del captured
+        return await executor.threads.state("thread-1")
+
+    began = asyncio.Event()
+    assert asyncio.run(story())["interrupts"]
 
 
 def test_a_tool_call_that_an_abort_left_without_an_answer_does_not_block_the_thread():

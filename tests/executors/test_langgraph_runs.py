@@ -84,7 +84,7 @@ def test_a_subgraph_streams_under_its_namespace_when_asked_to():
     assert names == ["updates", "updates|helper", "updates"]
 
 
-@pytest.mark.parametrize("mode", ["events", "value", ""])
+@pytest.mark.parametrize("mode", ["lifecycle", "value", ""])
 def test_an_unknown_mode_is_refused_before_the_graph_starts(mode):
     run = FakeRun({"path": []}, stream_mode=(mode,))
 

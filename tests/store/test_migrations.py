@@ -27,8 +27,8 @@ import os
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade():
@@ -42,7 +42,7 @@ import asyncio, sys
 from pathlib import Path
 from callboard.store.sql import SqlStore, migrations, versions
 
-versions.REVISIONS, versions.HEAD = ("0001", "0002"), "0002"
+versions.REVISIONS, versions.HEAD = ("0001", "0002", "0003"), "0003"
 migrations.REVISIONS_FOLDERS.append(Path(sys.argv[1]))
 asyncio.run(SqlStore(sys.argv[2]).open())
 """
@@ -68,12 +68,12 @@ def url(request, tmp_path):
 
 @pytest.fixture
 def second(tmp_path):
-    """Writes the revision 0002, with a fault in its middle. Returns its folder."""
+    """Writes the revision 0003, with a fault in its middle. Returns its folder."""
     folder = tmp_path / "revisions"
     folder.mkdir()
 
     def write(fault="pass"):
-        (folder / "0002_second.py").write_text(SECOND.format(fault=fault))
+        (folder / "0003_second.py").write_text(SECOND.format(fault=fault))
         return folder
 
     return write
@@ -84,8 +84,8 @@ def newer(monkeypatch):
     """Lets this callboard know the revision in a folder, too."""
 
     def know(folder):
-        monkeypatch.setattr(versions, "REVISIONS", ("0001", "0002"))
-        monkeypatch.setattr(versions, "HEAD", "0002")
+        monkeypatch.setattr(versions, "REVISIONS", ("0001", "0002", "0003"))
+        monkeypatch.setattr(versions, "HEAD", "0003")
         folders = [*migrations.REVISIONS_FOLDERS, folder]
         monkeypatch.setattr(migrations, "REVISIONS_FOLDERS", folders)
 
@@ -185,7 +185,7 @@ def test_an_older_store_is_brought_up_to_date_when_it_is_opened(url, second, new
     newer(second())
 
     assert runs_in(url) == ["r"]
-    assert asyncio.run(do(url, state_of)) == ("0002", True, True)
+    assert asyncio.run(do(url, state_of)) == ("0003", True, True)
 
 
 def test_of_a_migration_that_fails_half_way_nothing_stays_and_the_next_succeeds(
@@ -197,11 +197,11 @@ def test_of_a_migration_that_fails_half_way_nothing_stays_and_the_next_succeeds(
         runs_in(url)
     monkeypatch.undo()
 
-    assert asyncio.run(do(url, state_of)) == ("0001", False, False)
+    assert asyncio.run(do(url, state_of)) == ("0002", False, False)
     assert runs_in(url) == ["r"]
     newer(second())
     assert runs_in(url) == ["r"]
-    assert asyncio.run(do(url, state_of)) == ("0002", True, True)
+    assert asyncio.run(do(url, state_of)) == ("0003", True, True)
 
 
 def test_of_a_migration_that_is_killed_half_way_nothing_stays_and_the_next_succeeds(
@@ -215,10 +215,10 @@ def test_of_a_migration_that_is_killed_half_way_nothing_stays_and_the_next_succe
 
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert runs_in(url) == ["r"]
-    assert asyncio.run(do(url, state_of)) == ("0001", False, False)
+    assert asyncio.run(do(url, state_of)) == ("0002", False, False)
     newer(second())
     assert runs_in(url) == ["r"]
-    assert asyncio.run(do(url, state_of)) == ("0002", True, True)
+    assert asyncio.run(do(url, state_of)) == ("0003", True, True)
 
 
 def test_a_store_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path):
@@ -267,7 +267,7 @@ def test_without_alembic_an_older_store_says_what_to_install(url, second, newer,
     monkeypatch.delitem(sys.modules, migrations.__name__)
     monkeypatch.setitem(sys.modules, "alembic", None)
 
-    with pytest.raises(StoreOutdated, match=r"version 0001.*needs 0002.*callboard\[migrations\]"):
+    with pytest.raises(StoreOutdated, match=r"version 0002.*needs 0003.*callboard\[migrations\]"):
         runs_in(url)
 
 

@@ -1,0 +1,88 @@
+"""The erasing half of a thread's actor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..domain.enums import CancelAction, StopReason
+from ..domain.errors import ThreadNotFound
+from ..kernel import LoopFuture, LoopRef, handles
+from ..observers import Append, Committed
+from ..store.entries import Entry
+from .admission import AdmittingActor
+from .messages import EraseThread, Release
+
+if TYPE_CHECKING:
+    from .wiring import Wiring
+
+_ERASED = "erased"
+"""What the entry given to the journal was about."""
+
+
+class ErasingActor(AdmittingActor):
+    """Deletes its thread when it is asked to, once no code of its runs executes any more.
+
+    Until then data messages wait; then they are told that there is no such thread.
+
+    Args:
+        wiring: whom to talk to.
+        thread_id: the thread.
+        quarantine: why it admits nothing, if so.
+
+    """
+
+    def __init__(self, wiring: Wiring, thread_id: str, quarantine: str | None) -> None:
+        super().__init__(wiring, thread_id, quarantine)
+        self._erasers: list[LoopFuture[Any]] = []
+        """Who waits for the thread to be deleted."""
+        self._erasing = False
+        self._parting: tuple[LoopRef[Any], str] | None = None
+        """The last run of a thread that goes with it; let go once it is deleted."""
+
+    def _abort_all(self, action: CancelAction, reason: StopReason) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def _leave(self, cause: BaseException | None = None) -> None:
+        raise NotImplementedError
+
+    @handles(EraseThread)
+    def _erase(self, message: EraseThread) -> None:
+        self._check_user(message.user_id)
+        reply = self.defer()
+        if reply is not None:
+            self._erasers.append(reply)
+        self._erasing = True
+        self.pause()
+        self._abort_all(CancelAction.INTERRUPT, StopReason.ERASED)
+        self._erase_if_quiet()
+
+    def _part_with(self, run: LoopRef[Any], run_id: str) -> None:
+        """Delete the thread with its last run: whoever waits for that finds neither."""
+        self._parting = (run, run_id)
+        self._erasing = True
+        self.pause()
+        self._erase_if_quiet()
+
+    def _erase_if_quiet(self) -> None:
+        if self._erasing and not self._queue:
+            entry = Entry(self._fence, erase_thread=self._thread_id)
+            self._wiring.journal.send(Append(entry, self.actor_ref, _ERASED))
+
+    @handles(Committed, system=True)
+    def _committed(self, message: Committed) -> None:
+        if message.tag != _ERASED:
+            super()._committed(message)
+            return
+        parting, self._parting = self._parting, None
+        if parting is not None:
+            run, run_id = parting
+            self._wiring.registry.runs.pop(run_id, None)
+            run.send(Release())
+        if self._erasers:
+            for reply in self._erasers:
+                reply.set(None)
+            self._leave(ThreadNotFound(self._thread_id))
+        else:
+            self._erasing, self._known, self._owner = False, False, None
+            self.resume()
+            self._leave()

@@ -1,0 +1,142 @@
+"""`callboard serve`: serve a LangGraph project, unchanged, by the platform's API."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from ipaddress import ip_address
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from ..actors.runtime import Runtime
+from ..domain.errors import CallboardError
+from ..domain.policies import RestartPolicy
+from .loading import Unusable, load
+from .logs import configure_logs
+from .project import Project, read_project
+
+if TYPE_CHECKING:
+    import socket
+
+_log = structlog.get_logger("callboard.serve")
+
+_ATTEMPTS = 3
+"""Of a run whose process dies each time."""
+
+
+def add_command(commands: Any) -> None:
+    """Describe the command's arguments."""
+    parser = commands.add_parser("serve", help="serve a LangGraph project by the platform's API")
+    add = parser.add_argument
+    add("--config", default="langgraph.json", help="describes the project (%(default)s)")
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--port", type=int, default=2024, help="port to listen on; 0 takes any (%(default)s)")
+    add("--store", metavar="URL", help="keeps runs and states; without it, memory does")
+    add("--durability", choices=("full", "process"), default="full", help="what a commit survives")
+    add("--auth", metavar="PLACE", help="./file.py:hook that turns a request into a user's id")
+    add("--allow-anonymous", action="store_true", help="let others than this machine in without")
+    add("--cors-origin", action="append", metavar="ORIGIN", help="of pages that may ask; repeat")
+    add("--private-webhooks", action="store_true", help="let webhooks lead to private addresses")
+    add("--drain", type=float, default=10.0, metavar="SECONDS", help="for runs at the end (10)")
+    add("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Serve until told to stop. Returns 0, or 2 if it cannot be done."""
+    configure_logs(options.log_level)
+    try:
+        project = read_project(Path(options.config))
+        _check_reach(options)
+        project.enter()
+        asyncio.run(_serve(project, options))
+    except ImportError as error:
+        print(
+            f"callboard serve needs {error.name}: pip install 'callboard[server]'", file=sys.stderr
+        )
+        return 2
+    except (Unusable, CallboardError) as error:
+        print(f"callboard serve: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+async def _serve(project: Project, options: argparse.Namespace) -> None:
+    from ..server import callboard_app  # noqa: PLC0415 - an extra
+    from .project_graphs import checkpointer, made  # noqa: PLC0415 - needs LangGraph
+
+    hook = None if options.auth is None else load(options.auth, project.folder)
+    async with AsyncExitStack() as stack:
+        saver = await stack.enter_async_context(checkpointer(options.store))
+        agents = await made(project.load(), saver, stack)
+        # What a dead process left goes on from its last checkpoint.
+        restart = RestartPolicy(on_orphan="restart", max_attempts=_ATTEMPTS)
+        runtime = Runtime(agents, options.store, durability=options.durability, restart=restart)
+        app = callboard_app(
+            runtime,
+            authenticate=hook,
+            cors_origins=options.cors_origin,
+            private_webhooks=options.private_webhooks,
+        )
+        await _listen(app, runtime, options, tuple(agents))
+
+
+async def _listen(
+    app: Any, runtime: Runtime, options: argparse.Namespace, names: tuple[str, ...]
+) -> None:
+    import uvicorn  # noqa: PLC0415 - an extra
+
+    class Server(uvicorn.Server):
+        """Hands runs over to its successor when it is told to stop; told twice, at once."""
+
+        hurry: asyncio.Event
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            self.hurry = asyncio.Event()
+            await super().startup(sockets)
+            for server in self.servers:
+                host, port = server.sockets[0].getsockname()[:2]
+                _log.info("serving", url=f"http://{host}:{port}", graphs=list(names))
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if self.should_exit:
+                self.hurry.set()
+            super().handle_exit(sig, frame)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            _log.info("stopping", drain=options.drain)
+            closing = asyncio.create_task(runtime.aclose(options.drain, hand_over=True))
+            hurrying = asyncio.create_task(self.hurry.wait())
+            await asyncio.wait((closing, hurrying), return_when=asyncio.FIRST_COMPLETED)
+            for task in (closing, hurrying):
+                task.cancel()
+            await asyncio.wait((closing, hurrying))
+            await super().shutdown(sockets)
+
+    await runtime.start()
+    settings: dict[str, Any] = {"ws": "none", "log_config": None, "timeout_graceful_shutdown": 1}
+    settings |= {"host": options.host, "port": options.port}
+    settings["access_log"] = options.log_level == "debug"
+    try:
+        await Server(uvicorn.Config(app, **settings)).serve()
+    finally:
+        await runtime.aclose(0.0, hand_over=True)
+
+
+def _check_reach(options: argparse.Namespace) -> None:
+    if not (_is_loopback(options.host) or options.auth or options.allow_anonymous):
+        raise Unusable(f"--host {options.host} lets others in: give --auth, or --allow-anonymous")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

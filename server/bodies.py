@@ -1,0 +1,183 @@
+"""The bodies of requests, field by field as clients send them. Unknown fields are passed over."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Document = dict[str, Any]
+Mode = Literal[
+    "values",
+    "messages",
+    "messages-tuple",
+    "updates",
+    "custom",
+    "events",
+    "debug",
+    "tasks",
+    "checkpoints",
+]
+Limit = Annotated[int, Field(ge=1, le=1000)]
+Offset = Annotated[int, Field(ge=0, le=2**53)]
+Order = Literal["asc", "desc"] | None
+
+
+class Body(BaseModel):
+    """What every body has in common."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class CommandBody(Body):
+    """What a graph is told instead of an input."""
+
+    resume: Any = None
+    update: Any = None
+    goto: Any = None
+
+
+class RunBody(Body):
+    """Create a run."""
+
+    assistant_id: str
+    input: Any = None
+    command: CommandBody | None = None
+    config: Document | None = None
+    context: Document | None = None
+    metadata: Document | None = None
+    multitask_strategy: Literal["reject", "interrupt", "rollback", "enqueue"] | None = None
+    if_not_exists: Literal["create", "reject"] | None = None
+    on_disconnect: Literal["cancel", "continue"] | None = None
+    on_completion: Literal["delete", "keep"] | None = None
+    after_seconds: Annotated[float, Field(le=10**9)] | None = None
+    stream_mode: Mode | list[Mode] | None = None
+    stream_subgraphs: bool | None = None
+    stream_resumable: bool | None = None
+    webhook: str | None = None
+    checkpoint: Document | None = None
+    checkpoint_id: str | None = None
+    checkpoint_during: bool | None = None
+    interrupt_before: Literal["*"] | list[str] | None = None
+    interrupt_after: Literal["*"] | list[str] | None = None
+    durability: Literal["sync", "async", "exit"] | None = None
+    feedback_keys: list[str] | None = None
+
+
+class BatchRunBody(RunBody):
+    """Create one run of several."""
+
+    thread_id: str | None = None
+
+
+class CancelManyBody(Body):
+    """Abort several runs: some of a thread, or all with a status."""
+
+    thread_id: str | None = None
+    run_ids: list[str] | None = None
+    status: Literal["pending", "running", "all"] | None = None
+
+
+class UpdateBody(Body):
+    """One update of a superstep."""
+
+    values: Any = None
+    command: CommandBody | None = None
+    as_node: str | None = None
+
+
+class SuperstepBody(Body):
+    """Updates that are applied together."""
+
+    updates: list[UpdateBody]
+
+
+class ThreadBody(Body):
+    """Create a thread."""
+
+    thread_id: str | None = None
+    metadata: Document | None = None
+    if_exists: Literal["raise", "do_nothing"] | None = None
+    supersteps: list[SuperstepBody] | None = None
+    ttl: Any = None
+
+
+class ThreadPatchBody(Body):
+    """Change a thread's metadata."""
+
+    metadata: Document | None = None
+    ttl: Any = None
+
+
+class ThreadCriteria(Body):
+    """Which threads."""
+
+    metadata: Document | None = None
+    values: Document | None = None
+    status: Literal["idle", "busy", "interrupted", "error"] | None = None
+
+
+class ThreadSearchBody(ThreadCriteria):
+    """A page of threads."""
+
+    ids: list[str] | None = None
+    limit: Limit = 10
+    offset: Offset = 0
+    sort_by: (
+        Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"] | None
+    ) = None
+    sort_order: Order = None
+    select: list[str] | None = None
+    extract: dict[str, str] | None = None
+
+
+class PruneBody(Body):
+    """Delete threads."""
+
+    thread_ids: list[str]
+    strategy: Literal["delete"] = "delete"
+
+
+class StateBody(Body):
+    """Read the state at a checkpoint."""
+
+    checkpoint: Document
+    subgraphs: bool = False
+    select: list[str] | None = None
+
+
+class StateUpdateBody(Body):
+    """Change a thread's state."""
+
+    values: Any = None
+    as_node: str | None = None
+    checkpoint: Document | None = None
+    checkpoint_id: str | None = None
+
+
+class HistoryBody(Body):
+    """A page of a thread's states."""
+
+    limit: Limit = 10
+    before: str | Document | None = None
+    metadata: Document | None = None
+    checkpoint: Document | None = None
+    select: list[str] | None = None
+
+
+class AssistantCriteria(Body):
+    """Which assistants."""
+
+    metadata: Document | None = None
+    graph_id: str | None = None
+    name: str | None = None
+
+
+class AssistantSearchBody(AssistantCriteria):
+    """A page of assistants."""
+
+    limit: Limit = 10
+    offset: Offset = 0
+    sort_by: Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"] | None = None
+    sort_order: Order = None
+    select: list[str] | None = None

@@ -1,0 +1,48 @@
+"""Which pages may ask: a browser says where a page comes from, and keeps answers from strangers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+_LOOPBACK = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
+
+
+class Origins:
+    """Which origins may ask.
+
+    A browser sends simple requests before it asks whether it may: what such a request does is
+    done, although its page does not see the answer. So who may not ask is refused here too.
+
+    Args:
+        chosen: origins, or `*` for all; none leaves it to the host. `None` takes the default.
+        authenticated: users are authenticated by what a stranger's page does not have.
+
+    """
+
+    def __init__(self, chosen: Sequence[str] | None, *, authenticated: bool) -> None:
+        default = ("*",) if authenticated else None
+        self._chosen = default if chosen is None else tuple(chosen)
+
+    @property
+    def cors(self) -> dict[str, Any] | None:
+        """The settings that say so to browsers; `None` if that is the host's business."""
+        if self._chosen is None:
+            return {"allow_origin_regex": _LOOPBACK}
+        return {"allow_origins": list(self._chosen)} if self._chosen else None
+
+    def may_ask(self, origin: str | None, host: str | None) -> bool:
+        """Whether a page may change something here.
+
+        Args:
+            origin: where the page comes from; `None` for what is no page.
+            host: under which name it asks.
+
+        """
+        if origin is None or self._chosen == () or urlsplit(origin).netloc == host:
+            return True
+        if self._chosen is None:
+            return re.fullmatch(_LOOPBACK, origin) is not None
+        return "*" in self._chosen or origin in self._chosen

@@ -1,0 +1,155 @@
+"""What all routes share."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from ..actors.runtime import Runtime
+from ..domain.errors import ThreadExists
+from ..domain.views import RunSnapshot, ThreadSnapshot
+from .auth import Authenticate
+from .bodies import RunBody
+from .catalogue import Assistant, Catalogue
+from .errors import Missing, Refused
+from .graphs import Graphs
+from .limits import Connections, Limits
+from .origins import Origins
+from .requests import options_of
+from .webhooks import Webhooks
+
+_MOST_REMEMBERED = 10_000
+
+
+class Service:
+    """A runtime as this API's clients find it.
+
+    Args:
+        runtime: runs the agents.
+        origins: which pages may ask.
+        authenticate: tells who asks; `None` for a server of one user.
+        limits: what a client may ask for.
+        private_webhooks: whether webhooks may lead to private addresses.
+
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        origins: Origins,
+        authenticate: Authenticate | None,
+        limits: Limits,
+        private_webhooks: bool,
+    ) -> None:
+        self.runtime = runtime
+        self.origins = origins
+        self.authenticate = authenticate
+        self.limits = limits
+        self.connections = Connections(limits)
+        self.catalogue = Catalogue(runtime)
+        self.graphs = Graphs(runtime)
+        self.webhooks = Webhooks(runtime, private=private_webhooks)
+        self._handed_out: OrderedDict[str, None] = OrderedDict()
+
+    # Threads.
+
+    async def thread(self, thread_id: str, user_id: str | None) -> ThreadSnapshot:
+        """A thread of a user.
+
+        Raises:
+            Missing: there is none.
+
+        """
+        thread = await self.runtime.get_thread(thread_id, user_id=user_id)
+        if thread is None:
+            raise Missing(f"There is no thread '{thread_id}'.")
+        return thread
+
+    async def _thread_for_run(
+        self, thread_id: str, body: RunBody, assistant: Assistant, user_id: str | None
+    ) -> ThreadSnapshot:
+        ours = {"graph_id": assistant.name, "assistant_id": assistant.assistant_id}
+        thread = await self.runtime.get_thread(thread_id, user_id=user_id)
+        if thread is None and body.if_not_exists == "create":
+            metadata = {**(body.metadata or {}), **ours}
+            try:
+                return await self.runtime.create_thread(
+                    thread_id, metadata=metadata, user_id=user_id
+                )
+            except ThreadExists:  # since a moment, or somebody else's
+                thread = await self.runtime.get_thread(thread_id, user_id=user_id)
+        if thread is None:
+            raise Missing(f"There is no thread '{thread_id}': create it, or ask for 'create'.")
+        if thread.metadata.get("graph_id") != assistant.name:
+            return await self.runtime.update_thread(thread_id, ours, user_id=user_id)
+        return thread
+
+    # Runs.
+
+    async def admit(
+        self, body: RunBody, user_id: str | None, thread_id: str | None = None
+    ) -> RunSnapshot:
+        """Create the run that a body asks for.
+
+        Args:
+            body: the body.
+            user_id: who asks.
+            thread_id: its thread; `None` for a new one, which goes with the run unless it is
+                to be kept.
+
+        Raises:
+            Refused: the body cannot be used.
+            CallboardError: what `Runtime.create_run` raises.
+
+        """
+        assistant = self.catalogue.find(body.assistant_id)
+        await self.webhooks.check(body.webhook)
+        thread: ThreadSnapshot | None = None
+        if thread_id is not None:
+            thread = await self._thread_for_run(thread_id, body, assistant, user_id)
+        elif body.command is not None and body.command.resume is not None:
+            raise Refused(400, "command.resume needs a thread: nothing waits on a new one.")
+        options = options_of(body, assistant, thread, user_id)
+        if thread is None and body.on_completion == "keep":
+            ours = {"graph_id": assistant.name, "assistant_id": assistant.assistant_id}
+            metadata = {**(body.metadata or {}), **ours}
+            thread = await self.runtime.create_thread(metadata=metadata, user_id=user_id)
+            options["scope"] = "stateful"
+        place = None if thread is None else thread.thread_id
+        run = await self.runtime.create_run(place, assistant.name, **options)
+        self.webhooks.follow(run)
+        return run
+
+    async def run(self, thread_id: str, run_id: str, user_id: str | None) -> RunSnapshot:
+        """A run on a thread.
+
+        Raises:
+            Missing: there is none.
+
+        """
+        run = await self.runtime.get_run(run_id, thread_id, user_id)
+        if run is None:
+            raise Missing(f"There is no run '{run_id}' on thread '{thread_id}'.")
+        return run
+
+    # Streams.
+
+    def start_of_stream(self, run_id: str, last_event_id: str | None) -> str | None:
+        """Where a consumer's stream begins.
+
+        Who names an event goes on behind it. Else the first consumer of a run gets all of it,
+        and later ones what comes from now on: a client that lost its connection would take
+        what it has seen already for new.
+
+        Args:
+            run_id: the run.
+            last_event_id: what the consumer has seen; `None` if it does not say.
+
+        """
+        if last_event_id is not None:
+            return last_event_id
+        known = run_id in self._handed_out
+        self._handed_out[run_id] = None
+        if len(self._handed_out) > _MOST_REMEMBERED:
+            self._handed_out.popitem(last=False)
+        return "$" if known else None

@@ -1,0 +1,32 @@
+"""Which pages may ask."""
+
+import pytest
+
+from callboard.server.origins import Origins
+
+HERE, NEAR, FAR = "http://api.local", "http://localhost:3000", "https://example.org"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "authenticated", "allowed"),
+    [
+        (None, False, {NEAR, HERE, None}),
+        (None, True, {NEAR, FAR, HERE, None}),
+        (["*"], False, {NEAR, FAR, HERE, None}),
+        ([FAR], False, {FAR, HERE, None}),
+        ([], False, {NEAR, FAR, HERE, None}),
+    ],
+)
+def test_a_page_may_ask_where_it_is_known(chosen, authenticated, allowed):
+    origins = Origins(chosen, authenticated=authenticated)
+
+    asked = {origin for origin in (NEAR, FAR, HERE, None) if origins.may_ask(origin, "api.local")}
+
+    assert asked == allowed
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "http://localhost.evil.org", "http://evil.org/localhost"]
+)
+def test_a_page_that_only_looks_near_may_not(origin):
+    assert not Origins(None, authenticated=False).may_ask(origin, "127.0.0.1:2024")
