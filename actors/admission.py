@@ -84,6 +84,13 @@ class AdmittingActor(LoopActor):
         """The record is stored: from here on the run exists."""
         raise NotImplementedError
 
+    def _admission_over(self) -> None:
+        """What was being admitted is a run now, or was refused."""
+        raise NotImplementedError
+
+    def _is_admitting(self) -> bool:
+        return self._looking_up is not None or self._admission is not None
+
     @handles(Create)
     def _create(self, message: Create) -> Coroutine[Any, Any, None] | None:
         command = message.command
@@ -116,15 +123,17 @@ class AdmittingActor(LoopActor):
         try:
             known = await self._find(command)
         except CallboardError as error:
+            self._looking_up = None
             if reply is not None:
                 reply.set_exception(error)
-            return
-        finally:
+        else:
             self._looking_up = None
-        if known is None:
-            self._try_admit(command, reply)
-        elif reply is not None:
-            reply.set(replace(known, reused=True))
+            if known is None:
+                self._try_admit(command, reply)
+            elif reply is not None:
+                reply.set(replace(known, reused=True))
+        if not self._is_admitting():
+            self._admission_over()
 
     async def _find(self, command: CreateRunCommand) -> RunSnapshot | None:
         runs = self._wiring.store.runs
@@ -177,6 +186,7 @@ class AdmittingActor(LoopActor):
             self._admit(admission)
         elif admission.reply is not None:
             admission.reply.set_exception(self._refusal(admission, message.outcome))
+        self._admission_over()
 
     def _refusal(self, admission: Admission, outcome: Outcome) -> CallboardError:
         if outcome.verdict is Verdict.DUPLICATE:
@@ -193,6 +203,7 @@ class AdmittingActor(LoopActor):
             self.resume()
             if admission.reply is not None:
                 admission.reply.set_exception(message.error)
+            self._admission_over()
 
     @handles(Withdraw, system=True)
     def _withdraw(self, message: Withdraw) -> None:

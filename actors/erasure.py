@@ -57,11 +57,34 @@ class ErasingActor(AdmittingActor):
         self._erase_if_quiet()
 
     def _part_with(self, run: LoopRef[Any], run_id: str) -> None:
-        """Delete the thread with its last run: whoever waits for that finds neither."""
+        """Delete the thread with its last run: whoever waits for that finds neither.
+
+        What is being admitted is decided first: the thread may go on with it.
+        """
         self._parting = (run, run_id)
+        if not self._is_admitting():
+            self._part()
+
+    def _admission_over(self) -> None:
+        if self._parting is None or self._erasing:
+            return
+        if self._queue:
+            self._let_go()  # the thread goes with a later run
+        else:
+            self._part()
+
+    def _part(self) -> None:
         self._erasing = True
         self.pause()
         self._erase_if_quiet()
+
+    def _let_go(self) -> None:
+        """Whoever waits for the run that the thread was to go with, is told."""
+        parting, self._parting = self._parting, None
+        if parting is not None:
+            run, run_id = parting
+            self._wiring.registry.runs.pop(run_id, None)
+            run.send(Release())
 
     def _erase_if_quiet(self) -> None:
         if self._erasing and not self._queue:
@@ -73,11 +96,7 @@ class ErasingActor(AdmittingActor):
         if message.tag != _ERASED:
             super()._committed(message)
             return
-        parting, self._parting = self._parting, None
-        if parting is not None:
-            run, run_id = parting
-            self._wiring.registry.runs.pop(run_id, None)
-            run.send(Release())
+        self._let_go()
         if self._erasers:
             for reply in self._erasers:
                 reply.set(None)

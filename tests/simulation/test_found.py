@@ -14,6 +14,7 @@ from callboard.actors.book import Phase
 from callboard.actors.messages import Activate, Describe, Passivate, Release
 from callboard.actors.supervisor import SupervisorActor
 from callboard.domain import CreateRunCommand, Fence, RunSnapshot, RunStatus, RuntimeClosed, slot_of
+from callboard.domain.store_errors import StoreUnavailable
 from callboard.observers import Observed
 from callboard.observers.journal_messages import Deliver
 from callboard.store import Entry
@@ -588,3 +589,50 @@ def test_a_run_that_failed_after_its_end_leaves_though_its_thread_fails_as_well(
 
     for seed in range(30):
         simulate(scenario, seed=seed, faults={"delay": 0.5})
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_temporary_thread_does_not_go_while_a_run_is_being_admitted_to_it(refused):
+    """Seed 526194815337: the caller was told that the thread's actor had stopped."""
+
+    async def scenario(simulation):
+        end, gate = asyncio.Event(), asyncio.Event()
+
+        async def agent(run):
+            await end.wait()
+
+        async with simulation.runtime({"agent": agent}) as runtime:
+            first = await runtime.create_run("t", "agent", scope="temporary_thread")
+            runs = runtime._house.wiring.store.runs
+            looks = asyncio.Event()
+
+            async def get(run_id, **how):
+                looks.set()
+                await gate.wait()
+                if refused:
+                    raise StoreUnavailable("a look-up", "the test wants it so")
+                return await type(runs).__getattr__(runs, "get")(run_id, **how)
+
+            runs.get = get
+            creating = asyncio.ensure_future(
+                runtime.create_run("t", "agent", run_id="second", scope="temporary_thread")
+            )
+            await looks.wait()
+            end.set()
+            await until(
+                lambda: (
+                    runtime._house.registry.runs[first.run_id].actor_inbox.actor.book.phase
+                    is Phase.SETTLED
+                )
+            )
+            gate.set()
+            if refused:
+                with pytest.raises(StoreUnavailable):
+                    await creating
+            else:
+                await runtime.wait((await creating).run_id)
+            del runs.get
+            assert (await runtime.wait(first.run_id)).status == "success"
+            assert await runtime.get_thread("t") is None
+
+    simulate(scenario)
