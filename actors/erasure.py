@@ -96,6 +96,8 @@ class ErasingActor(AdmittingActor):
         if message.tag != _ERASED:
             super()._committed(message)
             return
+        if not self._erasing:
+            return  # the last incarnation asked for it, and failed
         self._let_go()
         if self._erasers:
             for reply in self._erasers:

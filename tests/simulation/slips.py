@@ -170,7 +170,7 @@ SLIPS = (
     Slip(
         "disconnect aborts while others read",
         "Who leaves says so where it stops reading, and where its generator is closed.",
-        Runtime.stream,
+        Runtime.stream_pages,
         "house.wiring.stream.send(Detach(command.run_id))",
         "house.wiring.stream.send(Detach(command.run_id))\n"
         "        house.wiring.stream.send(Detach(command.run_id))",
@@ -310,7 +310,7 @@ SLIPS = (
     Slip(
         "replay begins one frame early",
         "`last_event_id` is the first frame wanted.",
-        Runtime.stream,
+        Runtime.stream_pages,
         "command.after, False",
         "max(0, command.after - 1), False",
     ),

@@ -636,3 +636,22 @@ def test_a_temporary_thread_does_not_go_while_a_run_is_being_admitted_to_it(refu
             assert await runtime.get_thread("t") is None
 
     simulate(scenario)
+
+
+def test_a_run_is_let_go_though_its_temporary_thread_fails_while_it_is_deleted():
+    """Seed 157617145578: who waited for it, waited for ever."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            run = await runtime.create_run("t", "agent", scope="temporary_thread")
+            thread = runtime._house.registry.threads["t"]
+            actor = thread.actor_inbox.actor
+            await until(lambda: actor._erasing or not thread.is_alive())
+            if thread.is_alive():
+                crash(runtime, thread)
+            async with asyncio.timeout(600):
+                assert (await runtime.wait(run.run_id)).status == "success"
+            assert await runtime.get_thread("t") is None
+
+    for seed in range(20):
+        simulate(scenario, seed=seed, faults={"slow store": 0.5})
