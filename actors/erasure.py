@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..domain.enums import CancelAction, StopReason
 from ..domain.errors import ThreadNotFound
-from ..kernel import LoopFuture, LoopRef, handles
+from ..kernel import LoopFuture, handles
 from ..observers import Append, Committed
 from ..store.entries import Entry
 from .admission import AdmittingActor
 from .messages import EraseThread, Release
+from .queue import Member
 
 if TYPE_CHECKING:
     from .wiring import Wiring
@@ -36,7 +37,7 @@ class ErasingActor(AdmittingActor):
         self._erasers: list[LoopFuture[Any]] = []
         """Who waits for the thread to be deleted."""
         self._erasing = False
-        self._parting: tuple[LoopRef[Any], str] | None = None
+        self._parting: Member | None = None
         """The last run of a thread that goes with it; let go once it is deleted."""
 
     def _abort_all(self, action: CancelAction, reason: StopReason) -> tuple[str, ...]:
@@ -56,12 +57,12 @@ class ErasingActor(AdmittingActor):
         self._abort_all(CancelAction.INTERRUPT, StopReason.ERASED)
         self._erase_if_quiet()
 
-    def _part_with(self, run: LoopRef[Any], run_id: str) -> None:
+    def _part_with(self, run: Member) -> None:
         """Delete the thread with its last run: whoever waits for that finds neither.
 
         What is being admitted is decided first: the thread may go on with it.
         """
-        self._parting = (run, run_id)
+        self._parting = run
         if not self._is_admitting():
             self._part()
 
@@ -82,9 +83,11 @@ class ErasingActor(AdmittingActor):
         """Whoever waits for the run that the thread was to go with, is told."""
         parting, self._parting = self._parting, None
         if parting is not None:
-            run, run_id = parting
-            self._wiring.registry.runs.pop(run_id, None)
-            run.send(Release())
+            self._release(parting)
+
+    def _release(self, run: Member) -> None:
+        self._wiring.registry.runs.pop(run.book.ledger.request.run_id, None)
+        run.ref.send(Release())
 
     def _erase_if_quiet(self) -> None:
         if self._erasing and not self._queue:

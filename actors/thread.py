@@ -39,7 +39,6 @@ from .messages import (
     Passivate,
     Quarantine,
     Recover,
-    Release,
     RunCrashed,
     RunSettled,
     Start,
@@ -234,10 +233,9 @@ class ThreadActor(ErasingActor):
             self._status = status_after(message.status, message.waits_for_human)
         temporary = member.book.ledger.request.scope is RunScope.TEMPORARY_THREAD
         if temporary and not self._queue and not self._erasing:
-            self._part_with(member.ref, message.run_id)
+            self._part_with(member)
             return
-        self._wiring.registry.runs.pop(message.run_id, None)
-        member.ref.send(Release())
+        self._release(member)
         if self._queue:
             self._advance()
         elif self._erasing:
@@ -289,7 +287,8 @@ class ThreadActor(ErasingActor):
         """A run's actor failed, which is a defect: have a new one settle the run."""
         if not message.ref.actor_inbox.suspended:
             return  # it has been replaced
-        for member in self._queue.members():
+        parting = () if self._parting is None else (self._parting,)
+        for member in (*self._queue.members(), *parting):
             if member.ref == message.ref:
                 self._replace_run_actor(member, message.cause)
                 return

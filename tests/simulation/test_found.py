@@ -655,3 +655,23 @@ def test_a_run_is_let_go_though_its_temporary_thread_fails_while_it_is_deleted()
 
     for seed in range(20):
         simulate(scenario, seed=seed, faults={"slow store": 0.5})
+
+
+def test_a_run_that_fails_while_its_temporary_thread_is_deleted_answers_who_waits():
+    """Seed 1072781119069: nobody replaced its actor, and they waited for ever."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            run = await runtime.create_run("t", "agent", scope="temporary_thread")
+            registry = runtime._house.registry
+            thread, ref = registry.threads["t"], registry.runs[run.run_id]
+            actor = thread.actor_inbox.actor
+            await until(lambda: actor._erasing or not thread.is_alive())
+            if thread.is_alive():
+                crash(runtime, ref)
+            async with asyncio.timeout(600):
+                assert (await runtime.wait(run.run_id)).status == "success"
+            assert await runtime.get_thread("t") is None
+
+    for seed in range(20):
+        simulate(scenario, seed=seed, faults={"slow store": 0.5})
