@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..domain.enums import CancelAction, RunScope, RunStatus, StopReason
 from ..domain.errors import CallboardError, Fenced
 from ..kernel import LoopActor, LoopRef, handles
-from ..observers import Append, Committed, EndStream, Observed, ObserverGone, Seal, Sealed
+from ..observers import Append, Committed, EndStream, Observed, ObserverGone, Seal, Sealed, ToldUpTo
 from ..store.entries import Entry, Verdict
 from .book import Phase, RunBook
 from .messages import Announce, Release, RunSettled
@@ -168,10 +168,17 @@ class RecordingActor(LoopActor):
             error = error_text(message.error)
             if self.book.ending is None:
                 self._end(Ending(error=error, reason=StopReason.OBSERVER_FAILED))
-        awaited, position = self._awaited.get(message.observer), message.event.position
-        self._heard[message.observer] = max(position, self._heard.get(message.observer, 0))
+        self._has_heard(message.observer, message.event.position)
+
+    @handles(ToldUpTo, system=True)
+    def _told_up_to(self, message: ToldUpTo) -> None:
+        self._has_heard(message.observer, message.position)
+
+    def _has_heard(self, observer: str, position: int) -> None:
+        self._heard[observer] = max(position, self._heard.get(observer, 0))
+        awaited = self._awaited.get(observer)
         if awaited is not None and position >= awaited:
-            self._no_longer_awaited(message.observer)
+            self._no_longer_awaited(observer)
 
     @handles(ObserverGone, system=True)
     def _observer_gone(self, message: ObserverGone) -> None:

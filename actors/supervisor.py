@@ -15,7 +15,14 @@ from ..domain.payload import JSON
 from ..domain.store_errors import StoreUnavailable
 from ..domain.supervision import SupervisionEvent, SupervisionEventType
 from ..kernel import Crashed, LoopActor, LoopRef, Terminated, handles
-from ..observers import Observed, ObserverFailed, ObserverGone, OwnershipLost, StoreTrouble
+from ..observers import (
+    Observed,
+    ObserverFailed,
+    ObserverGone,
+    OwnershipLost,
+    StoreTrouble,
+    ToldUpTo,
+)
 from .messages import (
     Activate,
     AddObserver,
@@ -319,9 +326,16 @@ class SupervisorActor(LoopActor):
             return False
         self._observer_crashes.pop(message.name, None)
         self.kernel.kill(observer.ref)
-        for run in self._wiring.registry.runs.values():
-            run.send(ObserverGone(message.name))
+        self._tell_runs(ObserverGone(message.name))
         return True
+
+    def _tell_runs(self, message: ObserverGone | ToldUpTo) -> None:
+        for run in self._wiring.registry.runs.values():
+            run.send(message)
+
+    @handles(ToldUpTo, system=True)
+    def _observer_stands(self, message: ToldUpTo) -> None:
+        self._tell_runs(message)
 
     @handles(Observed, system=True)
     def _observed(self, message: Observed) -> None:

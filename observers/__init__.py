@@ -28,6 +28,7 @@ from .observer_actor import (
     ObserverFailed,
     ObserverGone,
     RequiredObserverActor,
+    ToldUpTo,
 )
 from .protocol import LifecycleEventType, RunLifecycleEvent, RunObserver
 from .stream import StreamActor
@@ -91,6 +92,7 @@ __all__ = [
     "StreamActor",
     "StructlogObserver",
     "Sync",
+    "ToldUpTo",
     "ensure_observer",
     "Write",
 ]

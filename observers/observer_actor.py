@@ -51,6 +51,13 @@ class Observed(NamedTuple):
     error: BaseException | None
 
 
+class ToldUpTo(NamedTuple):
+    """For runs: a required observer that failed is told again, and knows all up to there."""
+
+    observer: str
+    position: int
+
+
 class ObserverGone(NamedTuple):
     """For a run: that observer will not be told any more."""
 
@@ -166,6 +173,9 @@ class ObserverActor(LoopActor):
         if self._cursor.current is not None:
             await self._tell([self._cursor.current])
         await self._catch_up()
+        if self._binding.required:
+            # What the last incarnation was to tell again, no page of the log holds.
+            self._supervisor.send(ToldUpTo(self._name, cursor.position or 0))
 
     async def _load(self) -> None:
         cursor = self._cursor

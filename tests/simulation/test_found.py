@@ -55,6 +55,14 @@ def observer(runtime, name):
     return runtime._house._observers[name]
 
 
+def handle_with(ref, kind, handler):
+    """Have an actor, as it is now, handle a kind of message otherwise. Returns how it did."""
+    actor = ref.actor_inbox.actor
+    before = actor.handlers[kind]
+    actor.handlers = {**actor.handlers, kind: handler}
+    return before
+
+
 async def until(condition):
     async with asyncio.timeout(600):
         while not condition():  # noqa: ASYNC110 - virtual time: it costs nothing
@@ -176,8 +184,6 @@ def test_a_run_does_not_wait_for_what_a_required_observer_was_told_before_it_fai
     async def scenario(simulation):
         async with simulation.runtime({"agent": succeed}) as runtime:
             runtime.observe(witness, required=True, name="witness")
-            inbox = observer(runtime, "witness").actor_inbox
-            handle = inbox.actor.handlers
             lost = []
 
             def lose(actor, message):
@@ -185,9 +191,9 @@ def test_a_run_does_not_wait_for_what_a_required_observer_was_told_before_it_fai
                 if kind in kinds and not lost:
                     lost.append(kinds)
                     raise ValueError("kaput")
-                return handle[type(message)](actor, message)
+                return deliver(actor, message)
 
-            inbox.actor.handlers = {**handle, Deliver: lose}
+            deliver = handle_with(observer(runtime, "witness"), Deliver, lose)
             run = await runtime.create_run("t", "agent")
             assert (await runtime.wait(run.run_id)).status == "success"
             assert lost
@@ -675,3 +681,33 @@ def test_a_run_that_fails_while_its_temporary_thread_is_deleted_answers_who_wait
 
     for seed in range(20):
         simulate(scenario, seed=seed, faults={"slow store": 0.5})
+
+
+def test_a_run_does_not_wait_for_what_a_failed_observer_was_to_be_told_again():
+    """Seed 208695945973: it did, for ever."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            runtime.observe(Witness(), required=True, name="witness")
+            run = await runtime.create_run("t", "agent")
+            ends = []
+
+            def lose_the_answer(actor, message):
+                if message.event.event_type != "run_completed" or ends:
+                    return hear(actor, message)
+                ends.append("heard")  # the run's end is committed again, and told again
+                raise ValueError("kaput")
+
+            def lose_the_question(actor, message):
+                if ends == ["heard"]:
+                    ends.append("lost")
+                    raise ValueError("kaput")
+                return deliver(actor, message)
+
+            hear = handle_with(runtime._house.registry.runs[run.run_id], Observed, lose_the_answer)
+            deliver = handle_with(observer(runtime, "witness"), Deliver, lose_the_question)
+            async with asyncio.timeout(600):
+                assert (await runtime.wait(run.run_id)).status == "success"
+            assert ends == ["heard", "lost"]
+
+    simulate(scenario)
