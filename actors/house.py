@@ -312,9 +312,11 @@ class House:
             if ref is not None:
                 await ref.request(Wait())
         except pykka.ActorDeadError as error:
-            run = None if self.kernel.closed else await self.wiring.store.runs.get(run_id)
-            if run is None or not run.status.is_terminal:  # else it ended before it could answer
-                raise self._explained(error, f"Run '{run_id}'") from error
+            if not self.kernel.closed:
+                run = await self.wiring.store.runs.get(run_id)
+                if run is None or run.status.is_terminal:
+                    return  # it ended before it could answer, and may be deleted by now
+            raise self._explained(error, f"Run '{run_id}'") from error
 
     async def _wait_for_runs(self, timeout: float) -> None:
         waits = [ref.request(Wait()) for ref in self.registry.runs.values()]

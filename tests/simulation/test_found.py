@@ -711,3 +711,21 @@ def test_a_run_does_not_wait_for_what_a_failed_observer_was_to_be_told_again():
             assert ends == ["heard", "lost"]
 
     simulate(scenario)
+
+
+def test_who_stops_a_thread_need_not_hear_of_a_run_that_is_deleted_meanwhile():
+    """Seed 615722314051: its actor was said to have stopped."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            run = await runtime.create_run("t", "agent")
+            house = runtime._house
+            ref = house.registry.runs[run.run_id]
+            await runtime.wait(run.run_id)
+            await runtime.delete_run(run.run_id)
+            await until(lambda: not ref.is_alive())
+            house.registry.runs[run.run_id] = ref  # as it was when the thread told what it stops
+            await house.wait_for((run.run_id,))
+            del house.registry.runs[run.run_id]
+
+    simulate(scenario)
