@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..domain.enums import CancelAction, StopReason
 from ..domain.errors import ThreadNotFound
 from ..kernel import LoopFuture, handles
-from ..observers import Append, Committed
+from ..observers import Append, Committed, ForgetThread
 from ..store.entries import Entry
 from .admission import AdmittingActor
 from .messages import EraseThread, Release
@@ -16,8 +16,8 @@ from .queue import Member
 if TYPE_CHECKING:
     from .wiring import Wiring
 
-_ERASED = "erased"
-"""What the entry given to the journal was about."""
+_DELETED, _PARTED = "deleted", "parted"
+"""What the entry given to the journal was about: a caller's wish, or the end of its last run."""
 
 
 class ErasingActor(AdmittingActor):
@@ -92,13 +92,19 @@ class ErasingActor(AdmittingActor):
     def _erase_if_quiet(self) -> None:
         if self._erasing and not self._queue:
             entry = Entry(self._fence, erase_thread=self._thread_id)
-            self._wiring.journal.send(Append(entry, self.actor_ref, _ERASED))
+            about = _DELETED if self._erasers else _PARTED
+            self._wiring.journal.send(Append(entry, self.actor_ref, about))
 
     @handles(Committed, system=True)
     def _committed(self, message: Committed) -> None:
-        if message.tag != _ERASED:
+        if message.tag in (_DELETED, _PARTED):
+            self._erased(deleted=message.tag == _DELETED)
+        else:
             super()._committed(message)
-            return
+
+    def _erased(self, *, deleted: bool) -> None:
+        if deleted:
+            self._wiring.stream.send(ForgetThread(self._thread_id))
         if not self._erasing:
             return  # the last incarnation asked for it, and failed
         self._let_go()

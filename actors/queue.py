@@ -38,7 +38,8 @@ class TurnQueue:
 
     def __init__(self) -> None:
         self._members: dict[str, Member] = {}
-        self._heap: list[tuple[float, int, str]] = []
+        self._heap: list[tuple[float, int, str, Member]] = []
+        """Who waits, and who has ended while waiting: the id of such a one may be back."""
         self._admitted = 0
         self.active: str | None = None
         """The run whose turn it is. No other agent code may execute."""
@@ -53,8 +54,8 @@ class TurnQueue:
         """Their ids: the active one first, then as they will start."""
         if self.active is not None:
             yield self.active
-        for _, _, run_id in sorted(self._heap):
-            if run_id in self._members and run_id != self.active:
+        for _, _, run_id, member in sorted(self._heap):
+            if run_id != self.active and self._members.get(run_id) is member:
                 yield run_id
 
     @property
@@ -74,7 +75,7 @@ class TurnQueue:
         """A run was admitted."""
         self._members[run_id] = member
         self._admitted += 1
-        heappush(self._heap, (member.due, self._admitted, run_id))
+        heappush(self._heap, (member.due, self._admitted, run_id, member))
 
     def remove(self, run_id: str) -> Member | None:
         """A run has ended."""
@@ -87,12 +88,12 @@ class TurnQueue:
         if self.active is not None:
             return None
         while self._heap:
-            due, _, run_id = self._heap[0]
-            member = self._members.get(run_id)
-            if member is not None and due > now:
+            due, _, run_id, member = self._heap[0]
+            waits = self._members.get(run_id) is member
+            if waits and due > now:
                 return None
             heappop(self._heap)
-            if member is not None:
+            if waits:
                 self.active = run_id
                 return member
         return None

@@ -127,9 +127,9 @@ class ThreadActor(ErasingActor):
         for place, member in enumerate(members):
             strategy = member.book.ledger.request.multitask_strategy
             if MultitaskPolicy.decide(strategy, place) is MultitaskDecision.CANCEL_EXISTING:
+                abort = Abort(MultitaskPolicy.action(strategy), StopReason.SUPERSEDED)
                 for earlier in members[:place]:
-                    action = MultitaskPolicy.action(strategy)
-                    earlier.ref.send(Abort(action, StopReason.SUPERSEDED))
+                    earlier.ref.send(abort)
 
     def _take_over_ending_runs(self) -> None:
         """Find runs whose end is stored but was not heard of, because of the crash."""

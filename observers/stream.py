@@ -29,6 +29,7 @@ from .stream_messages import (
     CountStreams,
     Detach,
     EndStream,
+    ForgetThread,
     LatestFrame,
     OpenStream,
     Read,
@@ -110,6 +111,7 @@ class StreamActor(LoopActor):
 
     @handles(OpenStream)
     def _open(self, message: OpenStream) -> None:
+        self._drop(message.run_id)  # one that has ended left no record, or there would be no other
         if message.run_id not in self._streams:
             stream = self._streams[message.run_id] = _Stream(message, self._buffer_frames)
             stream.consumers = self._early.pop(message.run_id, 0)
@@ -304,6 +306,17 @@ class StreamActor(LoopActor):
     @handles(_Forget)
     def _forget(self, message: _Forget) -> None:
         self._drop(message.run_id)
+
+    @handles(ForgetThread)
+    def _forget_thread(self, message: ForgetThread) -> None:
+        of_thread = [
+            (run_id, stream)
+            for run_id, stream in self._streams.items()
+            if stream.opened.thread_id == message.thread_id
+        ]
+        for run_id, stream in of_thread:
+            stream.buffer.ended = True  # its run has; that may be on its way here
+            self._drop(run_id)
 
     @handles(CountStreams)
     def _count(self, _: CountStreams) -> int:

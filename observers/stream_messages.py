@@ -113,5 +113,11 @@ class Cleanup(NamedTuple):
     delay: float
 
 
+class ForgetThread(NamedTuple):
+    """Its thread is deleted: forget the frames of all its runs, and let their readers go."""
+
+    thread_id: str
+
+
 class CountStreams(NamedTuple):
     """Answers how many runs have a buffer."""

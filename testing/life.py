@@ -13,6 +13,10 @@ CLOSING = {
     "timeout": "run_failed",
     "interrupted": "run_cancelled",
 }
+MOVES = {
+    "pending": {"running", "error", "timeout", "interrupted"},
+    "running": {"success", "error", "timeout", "interrupted"},
+}
 ABORTING = {"interrupt", "rollback"}
 Fenced = Callable[[], bool]
 
@@ -28,8 +32,10 @@ class Life:
     asked: set[str]
     """What may end it early: `interrupt`, `rollback`, `fail`, `fault`, `death`, `observer`.
 
-    And `restart`, if there may be more than one attempt."""
+    And `restart`, if there may be more than one attempt; `erase`, if it may be deleted."""
     status: str = "pending"
+    action: str | None = None
+    """What it was aborted with."""
     began: int = 0
     attempts: dict[Fenced, float | None] = field(default_factory=dict)
     """Those whose code executes, each of which tells whether it was abandoned; and when it
@@ -41,6 +47,10 @@ class Life:
     due: float = inf
     """When it must have ended."""
     events: list[str] = field(default_factory=list)
+    attested: bool = False
+    """Whether a required observer was told of its end."""
+    survived: bool = False
+    """Whether it outlived, ended, the process that would have forgotten it."""
     told_at: float | None = None
     """When somebody was told that it has ended."""
     frames: dict[int, Any] = field(default_factory=dict)
@@ -57,6 +67,17 @@ class Life:
     def over(self) -> bool:
         """Whether its status is terminal."""
         return self.status in CLOSING
+
+    @property
+    def forgettable(self) -> bool:
+        """Whether it was rolled back, and is to leave no record then."""
+        rolled_back = (self.status, self.action) == ("interrupted", "rollback")
+        return bool(self.request.forget_on_rollback) and rolled_back
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether it must have left no record, once anybody is told of its end."""
+        return self.forgettable and not self.survived
 
     @property
     def strategy(self) -> str:

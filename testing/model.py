@@ -12,12 +12,8 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, NamedTuple
 
-from .life import ABORTING, CLOSING, Fenced, Life
-
-MOVES = {
-    "pending": {"running", "error", "timeout", "interrupted"},
-    "running": {"success", "error", "timeout", "interrupted"},
-}
+from .life import ABORTING, CLOSING, MOVES, Fenced, Life
+from .threads import Threads
 
 
 class Violation(NamedTuple):
@@ -38,7 +34,9 @@ class Model:
         self._threads: dict[str, list[Life]] = defaultdict(list)
         self._states: dict[str, list[str]] = defaultdict(list)
         """For each thread, the runs whose saved states lie on top of each other."""
-        self.withdrawn: dict[str, set[str]] = defaultdict(set)
+        self.records = Threads(self.check, now)
+        self.recorded = self.records.recorded
+        self.withdrawn: dict[str, set[str]] = defaultdict(set, erased=self.records.deleting)
         """Threads on which runs that are still to come may end so, by the reason."""
         self._asked: dict[str, set[str]] = defaultdict(set)
         self.gone: set[str] = set()
@@ -49,12 +47,18 @@ class Model:
         """Nothing delays anything: what ends at once does so at the same moment."""
         self.shaken = False
         """An actor was made to fail: callers may be told so."""
+        self.notarized = False
+        """There is a required observer: what it was not told of is not erased."""
 
     def check(self, rule: str, kept: object, *story: object) -> None:
         """Hold something against a rule."""
         self.checked[rule] += 1
         if not kept:
             self.violations.append(Violation(rule, " ".join(map(str, story))))
+
+    def runs_on(self, thread_id: str) -> list[Life]:
+        """The runs that there are on a thread."""
+        return list(self._threads[thread_id])
 
     def _others(self, run: Life) -> list[Life]:
         return [other for other in self._threads[run.thread_id] if other is not run]
@@ -65,7 +69,7 @@ class Model:
         """A run's record is stored."""
         run_id, thread_id = str(snapshot.run_id), str(snapshot.thread_id)
         self.check("one record a run", run_id not in self.runs, run_id, "was inserted twice")
-        place = len(self.runs) + len(self.gone)
+        place = self.checked["one record a run"]
         run = Life(run_id, thread_id, place, snapshot.request, self._asked[run_id])
         self.runs[run_id] = run
         self._threads[thread_id].append(run)
@@ -83,7 +87,7 @@ class Model:
         """A run's status changed."""
         run, status = self.runs[run_id], str(status)
         self.check("transitions", status in MOVES.get(run.status, ()), run, "becomes", status)
-        run.status = status
+        run.status, run.action = status, action
         if status == "running":
             rivals = [other for other in self._others(run) if other.status == "running"]
             self.check("one at a time", not rivals, run, "runs beside", rivals)
@@ -143,16 +147,26 @@ class Model:
 
     def erased(self, run_id: str) -> None:
         """A run's record is deleted."""
-        run = self.runs.pop(run_id, None)
+        run = self.runs.get(run_id)
         if run is not None:
-            self.check("only the dead are erased", run.over, run)
-            self._threads[run.thread_id].remove(run)
-            self.gone.add(run_id)
+            self.check("erased for a reason", "erase" in run.asked or run.forgettable, run)
+            self._erase(run)
+
+    def _erase(self, run: Life) -> None:
+        self.check("only the dead are erased", run.over and not run.executing, run)
+        told = run.attested or run.survived or self.shaken or run.asked & {"fault", "death"}
+        self.check("required observers come first", told or not self.notarized, run)
+        del self.runs[run.run_id]
+        self._threads[run.thread_id].remove(run)
+        self.gone.add(run.run_id)
 
     def erased_all(self, thread_id: str) -> None:
         """A thread is deleted."""
-        for run in tuple(self._threads[thread_id]):
-            self.erased(run.run_id)
+        runs = self.runs_on(thread_id)
+        leaves = any(run.request.scope == "temporary_thread" for run in runs)
+        self.records.erased(thread_id, asked=leaves or not runs)
+        for run in runs:
+            self._erase(run)
         self._states.pop(thread_id, None)
 
     # When code of agents executes.
@@ -190,10 +204,10 @@ class Model:
 
     def unwinds(self, run_id: str) -> None:
         """An attempt noticed that it was asked to end."""
-        run = self.runs[run_id]
-        latest = next(reversed(run.attempts), None)
-        if latest is not None and run.attempts[latest] is None:
-            run.attempts[latest] = self._now()
+        attempts = self.runs[run_id].attempts if run_id in self.runs else {}
+        latest = next(reversed(attempts), None)
+        if latest is not None and attempts[latest] is None:
+            attempts[latest] = self._now()
 
     def left(self, run_id: str, outcome: str, fenced: Fenced) -> None:
         """An attempt's last line executed."""
@@ -252,6 +266,7 @@ class Model:
             run.told_at = run.told_at or self._now()
             agrees = run.over and status in (run.status, "")
             self.check("durable before visible", agrees, run, "was answered", status)
+            self.check("forgotten means gone", not run.forgotten, run)
             self.check("answered means unwound", not run.executing, run)
 
     def disturbed(self) -> None:
@@ -265,6 +280,7 @@ class Model:
         self.closing = False
         for run in self.runs.values():
             run.attempts.clear()
+            run.survived = run.over
             if not run.over:
                 run.asked.add("death")
                 run.bound = run.outcome = None
@@ -278,3 +294,4 @@ class Model:
         for run in self.runs.values():
             told = any(each in CLOSING.values() for each in run.events)
             self.check("every run ends", run.over and told, run, run.events)
+            self.check("forgotten means gone", not run.forgotten, run)

@@ -36,8 +36,23 @@ class Totals:
     broken: dict[int, str] = field(default_factory=dict)
     """The seeds that broke a promise, and the first one each of them broke."""
 
+    @classmethod
+    def of(cls, report: Report) -> Totals:
+        """One simulation."""
+        first = report.violations[0] if report.violations else None
+        return cls(
+            seeds=1,
+            steps=report.steps,
+            messages=report.turns,
+            seconds=report.seconds,
+            lives=report.lives,
+            faults=Counter(report.faults),
+            checked=Counter(report.checked),
+            broken={} if first is None else {report.plan.seed: f"{first.rule}: {first.story}"},
+        )
+
     def add(self, other: Totals) -> None:
-        """Take in what another process did."""
+        """Take in what was done elsewhere."""
         self.seeds += other.seeds
         self.steps += other.steps
         self.messages += other.messages
@@ -46,19 +61,6 @@ class Totals:
         self.faults += other.faults
         self.checked += other.checked
         self.broken |= other.broken
-
-    def note(self, report: Report) -> None:
-        """Take in one simulation."""
-        self.seeds += 1
-        self.steps += report.steps
-        self.messages += report.turns
-        self.seconds += report.seconds
-        self.lives += report.lives
-        self.faults += report.faults
-        self.checked += report.checked
-        if report.violations:
-            first = report.violations[0]
-            self.broken[report.plan.seed] = f"{first.rule}: {first.story}"
 
     def __str__(self) -> str:
         return (
@@ -74,7 +76,7 @@ def soak_seeds(seeds: Iterable[int]) -> Totals:
     totals = Totals()
     with no_collection():
         for seed in seeds:
-            totals.note(World(Plan.of(seed)).run())
+            totals.add(Totals.of(World(Plan.of(seed)).run()))
     return totals
 
 

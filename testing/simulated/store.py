@@ -10,7 +10,7 @@ from ...domain.enums import EventCategory, RunStatus
 from ...domain.identifiers import Slot
 from ...domain.store_errors import OutcomeUnknown, StoreUnavailable
 from ...store import MemoryStore
-from ...store.entries import DropState, Entry, Outcome, SaveState, Verdict
+from ...store.entries import DropState, Entry, Outcome, PutThread, SaveState, Verdict
 from ...store.ports import CheckpointStore, EventLog, RunStore, ThreadStore
 from .turbulence import Turbulence
 
@@ -43,6 +43,9 @@ class Reader(Protocol):
 
     def erased_all(self, thread_id: str) -> None:
         """All that was recorded on a thread is deleted."""
+
+    def recorded(self, thread_id: str, metadata: dict[str, Any], *, anew: bool) -> None:
+        """A thread's own record is made, or some keys of its metadata are set."""
 
 
 class Disk:
@@ -87,6 +90,9 @@ def _tell(reader: Reader, entry: Entry, outcome: Outcome, before: RunStatus | No
     if change is not None and before is change.expected and before is not change.target:
         reason, action = change.stop_reason, change.action
         reader.moved(change.run_id, change.target, reason and str(reason), action and str(action))
+    if entry.thread is not None:
+        anew = isinstance(entry.thread, PutThread)
+        reader.recorded(entry.thread.thread_id, entry.thread.metadata, anew=anew)
     if entry.erase_run is not None:
         reader.erased(entry.erase_run)
     if entry.erase_thread is not None:

@@ -57,7 +57,8 @@ class Witness:
         run_id, number = str(event.run_id), event.sequence
         before = self.heard.get(run_id, 0 if self._lasting else number - 1)
         heard(self._model, before, run_id, number, self._again)
-        self.heard[run_id] = max(before, number)
+        again = number == 1 and run_id in self._model.gone  # another run of that id
+        self.heard[run_id] = number if again else max(before, number)
         return _Moment()
 
 
@@ -77,6 +78,8 @@ class Notary:
     def on_event(self, event: RunLifecycleEvent) -> Any:
         """Hear of an event, or refuse."""
         run = self._model.runs.get(str(event.run_id))
+        if run is not None and event.event_type in CLOSING.values():
+            run.attested = True
         if run is not None and not run.asked & {"fault", "death"}:  # orphans do not wait
             early = run.began if event.event_type == "run_started" else run.told_at
             told = event.event_type not in {"run_started", *CLOSING.values()}

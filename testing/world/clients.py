@@ -13,14 +13,29 @@ from ...domain.errors import (
     IdempotencyConflict,
     RunNotFound,
     RuntimeClosed,
+    ThreadExists,
+    ThreadNotFound,
     Unavailable,
 )
 from ..reader import StreamReader
 from ..simulated.turbulence import InjectedFault
-from .commands import Cancel, Command, Create, Erase, Follow, Operate, StopThread, Wait
+from .commands import (
+    Cancel,
+    Command,
+    Create,
+    DeleteThread,
+    Erase,
+    Follow,
+    LookAtThread,
+    Operate,
+    RecordThread,
+    StopThread,
+    Wait,
+)
 
 if TYPE_CHECKING:
     from ...actors.runtime import Runtime
+    from ..life import Life
     from ..model import Model
 
 _AGAIN = 1.0
@@ -44,6 +59,12 @@ class Client:
         self._runs = runs
         self._last: str | None = None
         self._seen = 0
+        self._about: Life | None = None
+        """The run it asks about, as it was when it asked."""
+        self._since = 0.0
+        """When it asked last."""
+        self._version: int | None = None
+        """What was recorded of the thread it asks about, when it asked first."""
 
     def restarted(self) -> None:
         """There is a new process. What it read of streams that do not last counts no more."""
@@ -63,10 +84,17 @@ class Client:
 
     async def _try(self, runtime: Runtime) -> bool:
         """Returns whether it need not be tried again."""
+        self._since = _now()
         try:
             await self._carry_out(runtime)
         except RuntimeClosed:
             raise
+        except RunNotFound:
+            self._misses_run()
+            return True
+        except ThreadNotFound as error:
+            self._model.records.missed(str(error.thread_id), self._since, self)
+            return True
         except Unavailable as error:
             answers = self._model.shaken or not isinstance(error, ActorCrashed)
             self._model.check("actors answer", answers, repr(error))
@@ -97,8 +125,24 @@ class Client:
                 await self._operate(runtime, command)
             case Erase():
                 await self._erase(runtime, command)
+            case _:
+                await self._treat_thread(runtime, command)
+
+    async def _treat_thread(self, runtime: Runtime, command: Command) -> None:
+        match command:
             case StopThread():
                 await self._stop_thread(runtime, command)
+            case DeleteThread():
+                await self._delete_thread(runtime, command)
+            case RecordThread():
+                await self._record_thread(runtime, command)
+            case LookAtThread():
+                await self._look_at_thread(runtime, command)
+
+    def _misses_run(self) -> None:
+        about = self._about
+        there = about is not None and self._model.runs.get(about.run_id) is about
+        self._model.check("a run is missed for a reason", not there, about)
 
     async def _create(self, runtime: Runtime, command: Create) -> None:
         options: dict[str, Any] = {
@@ -109,19 +153,19 @@ class Client:
             "timeout": command.timeout,
             "on_disconnect": "cancel" if command.leaves else "continue",
             "scope": command.scope,
+            "forget_on_rollback": command.forget,
         }
         if command.named == "run_id":
             self._runs[command.key] = options["run_id"] = f"run-{command.key}"
         elif command.named == "key":
             options["idempotency_key"] = f"key-{command.key}"
-        since = _now()
         try:
             async with asyncio.timeout(command.patience):
                 run = await runtime.create_run(command.thread, command.agent, **options)
         except TimeoutError:
             self._model.withdrawn["withdrawn"].add(command.thread)
         except ConflictError as error:
-            self._model.refused(command.thread, str(error.active_run_id), since)
+            self._model.refused(command.thread, str(error.active_run_id), self._since)
         except (Unavailable, RuntimeClosed):
             if command.named:
                 raise
@@ -163,6 +207,11 @@ class Client:
             async with asyncio.timeout(command.patience):
                 result = await runtime.wait(run_id)
             self._model.answered(run_id, str(result.status))
+            about = self._about
+            if about is not None and about.forgotten:
+                end = runtime.recall(run_id)
+                known = end is not None and end.status == result.status
+                self._model.check("the forgotten are recalled", known, about, end)
 
     async def _operate(self, runtime: Runtime, command: Operate) -> None:
         run_id = await self._known(command.of)
@@ -175,7 +224,9 @@ class Client:
             self._model.promised(run_id, "fail")
 
     async def _erase(self, runtime: Runtime, command: Erase) -> None:
-        await runtime.delete_run(await self._known(command.of))
+        run_id = await self._known(command.of)
+        self._model.asks(run_id, "erase")
+        await runtime.delete_run(run_id)
 
     async def _stop_thread(self, runtime: Runtime, command: StopThread) -> None:
         self._model.asks_all("interrupt", command.thread)
@@ -183,10 +234,87 @@ class Client:
         for run_id in await runtime.supervisor.stop_thread(command.thread):
             self._model.answered(run_id)
 
+    async def _delete_thread(self, runtime: Runtime, command: DeleteThread) -> None:
+        model, thread_id = self._model, command.thread
+        before = model.runs_on(thread_id)
+        model.records.deletes(thread_id, self)
+        deleted = False
+        try:
+            deleted = await runtime.delete_thread(thread_id)
+        except ThreadNotFound:
+            model.records.missed(thread_id, self._since, self)
+        model.records.told(thread_id, self)
+        left = [run for run in before if model.runs.get(run.run_id) is run]
+        model.check("deleted means gone", not left, thread_id, left)
+        run_ids = [run.run_id for run in before]
+        await self._find_nothing_stored(runtime, thread_id, run_ids)
+        if deleted:  # else somebody else deletes it, and is told when that has been done
+            await self._find_no_frames(runtime, run_ids)
+
+    async def _find_nothing_stored(
+        self, runtime: Runtime, thread_id: str, run_ids: list[str]
+    ) -> None:
+        """Look for what was deleted with a thread, wherever it was stored."""
+        model = self._model
+        anew = self._is_there(thread_id)
+        found: list[object] = [await runtime.get_thread(thread_id)]
+        if anew or self._is_there(thread_id):
+            found = []  # that is another one
+        store: Any = runtime._open_house().wiring.store
+        state: Any = await store.checkpoints.load(thread_id)
+        for run_id in run_ids:
+            of_run = [await runtime.get_run(run_id)]
+            of_run += await store.events.list_events_by_run(run_id)
+            of_run += [state] if state is not None and state["by"] == run_id else []
+            found += [] if run_id in model.runs else of_run  # it was asked for again
+        found = [each for each in found if each is not None]
+        model.check("deleted means gone", not found, thread_id, found)
+
+    def _is_there(self, thread_id: str) -> bool:
+        model = self._model
+        return bool(model.runs_on(thread_id)) or model.records.is_there(thread_id)
+
+    async def _find_no_frames(self, runtime: Runtime, run_ids: list[str]) -> None:
+        for run_id in run_ids:
+            with suppress(RunNotFound):
+                async with aclosing(runtime.stream(run_id)) as frames:
+                    frame = await anext(frames)
+                again = run_id in self._model.runs  # it was asked for again
+                self._model.check("deleted means gone", again, run_id, frame)
+
+    async def _record_thread(self, runtime: Runtime, command: RecordThread) -> None:
+        records, thread_id = self._model.records, command.thread
+        metadata = {f"{command.verb} {command.number}": True}
+        inhabited = bool(self._model.runs_on(thread_id))
+        again = self._version is not None
+        self._version = since = self._version or records.version(thread_id)
+        try:
+            if command.verb == "create":
+                await runtime.create_thread(thread_id, metadata=metadata)
+            else:
+                await runtime.update_thread(thread_id, metadata)
+        except ThreadExists:
+            inhabited = inhabited or again or bool(self._model.runs_on(thread_id))
+            records.exists(thread_id, metadata, since, inhabited=inhabited)
+        except ThreadNotFound:
+            records.absent(thread_id, since)
+        else:
+            records.acknowledged(thread_id, metadata, since)
+
+    async def _look_at_thread(self, runtime: Runtime, command: LookAtThread) -> None:
+        records, thread_id = self._model.records, command.thread
+        since = records.version(thread_id)
+        thread = await runtime.get_thread(thread_id)
+        if thread is None:
+            records.absent(thread_id, since)
+        else:
+            records.looked(thread_id, dict(thread.metadata), since)
+
     async def _known(self, key: int) -> str:
         """The id of a run, once its creator has it. Without one there is nothing to do."""
         for _ in range(50):
             if key in self._runs:
+                self._about = self._model.runs.get(self._runs[key])
                 return self._runs[key]
             await asyncio.sleep(0.1)
         raise RunNotFound(f"of command {key}")

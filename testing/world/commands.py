@@ -42,6 +42,8 @@ class Create(Command):
     timeout: float | None = None
     patience: float | None = None
     """Seconds after which the caller goes away."""
+    forget: bool = False
+    """It leaves no record if it is rolled back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,30 @@ class StopThread(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteThread(Command):
+    """Delete a thread, and see that nothing of it is left."""
+
+    thread: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordThread(Command):
+    """`create` a thread by itself, or `update` its metadata."""
+
+    thread: str
+    verb: str
+    number: int
+    """What is recorded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAtThread(Command):
+    """Read a thread's own record."""
+
+    thread: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Die(Command):
     """The process is killed, so many steps after the moment; and started again."""
 
@@ -106,3 +132,5 @@ class Close(Command):
     """The runtime is closed in an orderly way, and another one started."""
 
     timeout: float
+    hand_over: bool = False
+    """What has not ended by then is left to the next one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..simulated.choices import Choices
@@ -12,10 +12,13 @@ from .commands import (
     Close,
     Command,
     Create,
+    DeleteThread,
     Die,
     Erase,
     Follow,
+    LookAtThread,
     Operate,
+    RecordThread,
     StopThread,
     Wait,
 )
@@ -24,6 +27,8 @@ _STRATEGIES = ("reject", "interrupt", "rollback", "enqueue", "enqueue")
 _AGENTS = ("act", "act", "flow", "flaky")
 _LONGEST = 20.0
 """Seconds over which most commands are spread."""
+_ONE_IN = 6
+"""Of so many seeds, one has whole threads recorded and deleted, and runs forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ class Plan:
         ]
         for _ in range(choices.weighted([(5, 0), (3, 1), (1, 2)])):
             commands.append(_death(choices))
+        if seed % _ONE_IN == _ONE_IN // 2:
+            commands = _with_threads(Choices(seed, "threads"), commands, threads)
         return cls(
             seed,
             tuple(sorted(commands, key=lambda command: command.at)),
@@ -181,3 +188,74 @@ def _death(choices: Choices) -> Command:
     if choices.happens(0.25):
         return Close(at=at, timeout=choices.between(0.0, 6.0))
     return Die(at=at, steps=choices.below(200), down=choices.between(0.0, 10.0))
+
+
+# Whole threads. Drawn from choices of their own: other plans do not depend on them.
+
+
+def _with_threads(choices: Choices, commands: list[Command], threads: list[str]) -> list[Command]:
+    """The same commands, what is done to whole threads, and runs that leave no record."""
+    shared = choices.happens(0.4)
+    changed = [_changed(choices, command, shared=shared) for command in commands]
+    created = [command for command in changed if isinstance(command, Create)]
+    more = choices.below(4) if shared else 0
+    changed += [_another(choices, created) for _ in range(more)]
+    for _ in range(choices.below(4)):
+        changed += _deletion(choices, created)
+    for number in range(choices.below(5)):
+        thread = choices.among([*threads, "bare"])
+        verb = choices.among(("create", "create", "update"))
+        at = _moment(choices)
+        changed.append(RecordThread(at=at, thread=thread, verb=verb, number=number))
+        later = at + choices.between(0.0, 8.0)
+        changed.append(LookAtThread(at=later, thread=thread))
+    if choices.happens(0.15):
+        changed.append(DeleteThread(at=_moment(choices), thread="bare"))
+    for create in created:
+        if create.forget and choices.happens(0.5):
+            at = create.at + choices.between(0.0, 4.0)
+            again = Cancel(at=at, of=create.key, action="rollback", wait=choices.happens(0.5))
+            changed.append(again)
+    if choices.happens(0.3):
+        timeout = choices.between(0.0, 3.0)
+        changed.append(Close(at=_moment(choices), timeout=timeout, hand_over=True))
+    return changed
+
+
+def _changed(choices: Choices, command: Command, *, shared: bool) -> Command:
+    """Some runs are forgotten; if `shared`, some are on one temporary thread."""
+    if isinstance(command, Close):
+        return replace(command, hand_over=choices.happens(0.5))
+    if not isinstance(command, Create):
+        return command
+    command = replace(command, forget=choices.happens(0.5))
+    if shared and choices.happens(0.5):
+        return replace(command, thread="shared", scope="temporary_thread")
+    return command
+
+
+def _another(choices: Choices, created: list[Create]) -> Create:
+    """One more run on the shared temporary thread, about when another one is there."""
+    create = _create(choices, len(created), ["shared"])
+    at = choices.among(created).at + choices.between(0.0, 2.0)
+    create = replace(create, at=at, thread="shared", scope="temporary_thread")
+    created.append(create)
+    return create
+
+
+def _deletion(choices: Choices, created: list[Create]) -> list[Command]:
+    """Often soon after a run was created there, and often in the company of other creations."""
+    create = choices.among(created)
+    soon = choices.happens(0.7)
+    at = create.at + choices.between(0.0, 4.0) if soon else _moment(choices)
+    deletions: list[Command] = [DeleteThread(at=at, thread=create.thread)]
+    if choices.happens(0.2):
+        deletions.append(DeleteThread(at=at + choices.between(0.0, 2.0), thread=create.thread))
+    for _ in range(choices.below(4)):
+        company = _create(choices, len(created), [create.thread])
+        later = choices.between(0.0, 2.0) if choices.happens(0.6) else 0.0
+        forget = choices.happens(0.3)
+        company = replace(company, at=at + later, thread=create.thread, forget=forget)
+        created.append(company)
+        deletions.append(company)
+    return deletions

@@ -177,13 +177,13 @@ class Process:
         world = self._world
         await self._until(lambda: world.now() >= end.at, runtime, end.at + 1.0)
         world.ends.remove(end)
-        world.model.closing = True
+        world.model.closing = not end.hand_over
         with suppress(InjectedFault):  # who asks an actor that is made to fail is told so
-            await runtime.aclose(end.timeout)
+            await runtime.aclose(end.timeout, hand_over=end.hand_over)
         left = [run for run in world.model.runs.values() if run.attempts]
         excused = world.model.shaken or world.turbulence.happened["delay"]
         unwound = all(map(world.model.had_time, left))
-        world.model.check("closing unwinds", unwound or excused, left)
+        world.model.check("closing unwinds", unwound or excused or end.hand_over, left)
         return True
 
     async def serve(self, runtime: Runtime, clients: list[asyncio.Task[None]]) -> bool:

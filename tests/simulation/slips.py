@@ -14,6 +14,7 @@ from typing import Any
 from callboard.actors.admission import AdmittingActor
 from callboard.actors.adoption import _revive
 from callboard.actors.attempt import Attempt
+from callboard.actors.erasure import ErasingActor
 from callboard.actors.house import House
 from callboard.actors.queue import TurnQueue
 from callboard.actors.recording import RecordingActor
@@ -21,6 +22,7 @@ from callboard.actors.recovery import Recovery, restarts_orphans
 from callboard.actors.run import RunActor
 from callboard.actors.runtime import Runtime
 from callboard.actors.thread import ThreadActor
+from callboard.actors.thread_calls import ThreadCalls
 from callboard.kernel.ends import Ends
 from callboard.kernel.kernel import Kernel
 from callboard.observers.frames import FrameBuffer
@@ -78,8 +80,8 @@ SLIPS = (
         "queue by id",
         "Ids are given in order, so a number of admission beside the id is superfluous.",
         TurnQueue.add,
-        "(member.due, self._admitted, run_id)",
-        "(member.due, 0, run_id)",
+        "(member.due, self._admitted, run_id, member)",
+        "(member.due, 0, run_id, member)",
     ),
     Slip(
         "delayed run that blocks the queue for ever",
@@ -305,6 +307,71 @@ SLIPS = (
         ThreadActor._leave,
         "if cause is None and not self.actor_inbox.empty():",
         "if False:",
+    ),
+    # Whole threads, and what leaves no record.
+    Slip(
+        "deleted before its runs have unwound",
+        "Its runs were aborted, so nothing of them goes on.",
+        ErasingActor._erase_if_quiet,
+        "if self._erasing and not self._queue:",
+        "if self._erasing:",
+    ),
+    Slip(
+        "creates that meet a deletion are not told",
+        "Nobody asks for a thread that is being deleted.",
+        ErasingActor._erased,
+        "self._leave(ThreadNotFound(self._thread_id))",
+        "self._leave()",
+    ),
+    Slip(
+        "frames outlive their thread",
+        "What is erased from the store is gone.",
+        ErasingActor._erased,
+        "if deleted:",
+        "if False:",
+    ),
+    Slip(
+        "the last run of a temporary thread is not let go",
+        "Who waits for it is told with all the others.",
+        ErasingActor._erased,
+        "self._let_go()",
+        "",
+    ),
+    Slip(
+        "a temporary thread goes though a run is being admitted",
+        "What is not in the queue is not there.",
+        ErasingActor._part_with,
+        "if not self._is_admitting():\n        self._part()",
+        "self._part()",
+    ),
+    Slip(
+        "forgotten before observers know",
+        "A run that leaves no record has nobody to wait for.",
+        RecordingActor._committed,
+        "if not self._awaited:",
+        "if not self._awaited or self._is_to_be_forgotten():",
+    ),
+    Slip(
+        "an end is told before it is forgotten",
+        "The end is stored, and that is what waiters wait for.",
+        RecordingActor._observers_know,
+        "self._commit(Entry(self._ledger.fence, erase_run=run_id), FORGET)",
+        "self._commit(Entry(self._ledger.fence, erase_run=run_id), FORGET)\n"
+        "            self._settled()",
+    ),
+    Slip(
+        "a thread made twice by one caller",
+        "What is a duplicate was made by somebody else.",
+        ThreadCalls.create_thread,
+        "if known is None or _made(known) != _made(made):",
+        "if True:",
+    ),
+    Slip(
+        "what is handed over is aborted",
+        "A runtime that is closed leaves nothing in flight.",
+        House.drain,
+        "if abort and (left or not decided):",
+        "if left or not decided:",
     ),
     # Streams.
     Slip(

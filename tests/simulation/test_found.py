@@ -4,6 +4,7 @@ The seed is the one under which it was seen first.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,7 +14,16 @@ from callboard import RestartPolicy
 from callboard.actors.book import Phase
 from callboard.actors.messages import Activate, Describe, Passivate, Release
 from callboard.actors.supervisor import SupervisorActor
-from callboard.domain import CreateRunCommand, Fence, RunSnapshot, RunStatus, RuntimeClosed, slot_of
+from callboard.domain import (
+    CreateRunCommand,
+    Fence,
+    RunNotFound,
+    RunSnapshot,
+    RunStatus,
+    RuntimeClosed,
+    ThreadExists,
+    slot_of,
+)
 from callboard.domain.store_errors import StoreUnavailable
 from callboard.observers import Observed
 from callboard.observers.journal_messages import Deliver
@@ -61,6 +71,10 @@ def handle_with(ref, kind, handler):
     before = actor.handlers[kind]
     actor.handlers = {**actor.handlers, kind: handler}
     return before
+
+
+async def frames_of(runtime, run_id):
+    return [frame.event async for frame in runtime.stream(run_id)]
 
 
 async def until(condition):
@@ -711,6 +725,110 @@ def test_a_run_does_not_wait_for_what_a_failed_observer_was_to_be_told_again():
             assert ends == ["heard", "lost"]
 
     simulate(scenario)
+
+
+def test_who_makes_a_thread_does_not_meet_it_when_the_answer_of_the_store_was_lost():
+    """Seed 525: the record was written again, and found itself."""
+
+    async def scenario(simulation):
+        async with simulation.runtime() as runtime:
+            simulation.faults.kinds["answer lost"] = 1.0
+            making = asyncio.ensure_future(runtime.create_thread("t", metadata={"n": 1}))
+            await until(lambda: simulation.faults.happened["answer lost"] >= 2)
+            simulation.faults.calm = True
+            assert await making == await runtime.get_thread("t")
+            with pytest.raises(ThreadExists):
+                await runtime.create_thread("t", metadata={"n": 1})
+
+    for seed in range(20):
+        simulate(scenario, seed=seed)
+
+
+def test_who_makes_a_thread_hears_that_the_runtime_has_ended():
+    """Seed 1011: it was pykka's error that came."""
+
+    async def scenario(simulation):
+        async with simulation.runtime() as runtime:
+            simulation.faults.kinds["store hangs"] = 1.0
+            making = asyncio.ensure_future(runtime.create_thread("t"))
+            await asyncio.sleep(0.1)
+            crash(runtime, runtime._house.wiring.journal)
+            with pytest.raises(RuntimeClosed):
+                await making
+
+    simulate(scenario)
+
+
+def test_a_run_that_is_asked_for_again_takes_its_place_at_the_end():
+    """Seed 210045: it took the place that it had before it was rolled back and forgotten."""
+    began = []
+
+    async def agent(run):
+        began.append(run.run_id)
+        await asyncio.sleep(10)
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": agent}) as runtime:
+            options = {"multitask_strategy": "enqueue", "forget_on_rollback": True}
+            await runtime.create_run("t", "agent", run_id="first")
+            await runtime.create_run("t", "agent", run_id="again", **options)
+            await runtime.create_run("t", "agent", run_id="second", **options)
+            await runtime.cancel("again", "rollback", wait=True)
+            await runtime.create_run("t", "agent", run_id="again", **options)
+            await runtime.wait("again")
+            assert began == ["first", "second", "again"]
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("resumable", [False, True])
+def test_a_run_that_is_asked_for_again_has_a_stream_of_its_own(resumable):
+    """Seen beside seed 210045: its readers were told what had been forgotten."""
+
+    async def agent(run):
+        run.emit("say", "hello")
+        await asyncio.sleep(10)
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": agent}) as runtime:
+            options = {"run_id": "again", "forget_on_rollback": True, "resumable": resumable}
+            await runtime.create_run("t", "agent", **options)
+            await asyncio.sleep(1.0)
+            await runtime.cancel("again", "rollback", wait=True)
+            assert (await frames_of(runtime, "again"))[-1] == "end"
+            await runtime.create_run("t", "agent", **options)
+            frames = [frame async for frame in runtime.stream("again")]
+            assert [frame.event for frame in frames] == ["metadata", "say", "end"]
+            assert frames[-1].data == {"status": "success"}
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("resumable", [False, True])
+def test_frames_do_not_outlive_their_thread(resumable):
+    """Seed 9: they were read from memory, when all that was stored had been deleted."""
+
+    async def agent(run):
+        run.emit("say", "secret")
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": agent}) as runtime:
+            ended = await runtime.create_run("t", "agent", resumable=resumable)
+            other = await runtime.create_run("u", "agent", resumable=resumable)
+            await runtime.wait(ended.run_id)
+            queued = await runtime.create_run("t", "agent", after_seconds=60.0)
+            reading = asyncio.ensure_future(frames_of(runtime, queued.run_id))
+            await asyncio.sleep(1.0)
+            assert await runtime.delete_thread("t")
+            for run in (ended, queued):
+                with pytest.raises(RunNotFound):
+                    await frames_of(runtime, run.run_id)
+            assert "say" in await frames_of(runtime, other.run_id)
+            with suppress(RunNotFound):  # it may be behind
+                assert (await reading)[0] == "metadata"
+
+    for seed in range(20):
+        simulate(scenario, seed=seed, faults={"delay": 0.2})
 
 
 def test_who_stops_a_thread_need_not_hear_of_a_run_that_is_deleted_meanwhile():
