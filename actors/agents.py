@@ -9,6 +9,7 @@ from typing import Any
 from ..domain.errors import InvalidValue, UnknownAgent
 from ..domain.identifiers import AssistantId
 from ..domain.policies import RestartPolicy
+from ..store.graph_checkpoints import GraphCheckpoints
 from .executors import Executor, Workers, executor_for
 
 
@@ -39,14 +40,22 @@ class Agents:
     Args:
         default: the policy of agents that bring none.
         workers: OS threads for plain functions.
+        graph_checkpoints: keeps the states of graphs that bring no checkpointer; `None` for
+            memory.
 
     """
 
-    __slots__ = ("_default", "_known", "_workers")
+    __slots__ = ("_default", "_graph_checkpoints", "_known", "_workers")
 
-    def __init__(self, default: RestartPolicy, workers: Workers) -> None:
+    def __init__(
+        self,
+        default: RestartPolicy,
+        workers: Workers,
+        graph_checkpoints: GraphCheckpoints | None = None,
+    ) -> None:
         self._default = default
         self._workers = workers
+        self._graph_checkpoints = graph_checkpoints
         self._known: dict[str, _Registration] = {}
 
     def register_all(self, agents: Mapping[str, Any]) -> None:
@@ -66,7 +75,7 @@ class Agents:
             agent, restart = agent.target, restart or agent.restart
         if agent is None:
             raise InvalidValue("agent", agent, f"give something to run as '{name}'")
-        executor = executor_for(agent, self._workers)
+        executor = executor_for(agent, self._workers, self._graph_checkpoints)
         self._known[AssistantId(name)] = _Registration(executor, restart or self._default)
 
     @property

@@ -15,6 +15,7 @@ from ..domain.policies import RestartPolicy
 from ..observers import ObserverBinding, ensure_observer
 from ..store import MemoryStore
 from ..store.entries import Pruned
+from ..store.graph_checkpoints import KeepsGraphs
 from ..store.ports import Prunable, Store
 from .agents import Agents
 from .control import SupervisorControl
@@ -65,7 +66,8 @@ class Lifecycle(Reads):
         self._slots = None if slots is None else _checked_slots(slots)
         self._hosting = kernel
         self._workers = Workers(self._settings.max_workers)
-        self._agents = Agents(restart or RestartPolicy(), self._workers)
+        kept = self._store.graph_checkpoints if isinstance(self._store, KeepsGraphs) else None
+        self._agents = Agents(restart or RestartPolicy(), self._workers, kept)
         self._agents.register_all(agents or {})
         self._bindings: list[Bound] = []
         self._directory: Directory | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..domain.enums import ThreadStatus
+from collections.abc import Collection
+
+from ..domain.enums import EventCategory, ThreadStatus
 from ..domain.errors import ThreadNotFound
 from ..domain.identifiers import RunId, ThreadId, UserId
 from ..domain.queries import GetRunQuery, ListRunMessagesQuery, ListRunsQuery, check_page
@@ -116,14 +118,25 @@ class Reads:
         after_seq: int | None = None,
         *,
         user_id: str | None = None,
+        categories: Collection[EventCategory] | None = None,
     ) -> list[StoredRunEvent]:
-        """A run's stored events, oldest first; none if it is not on that thread."""
+        """A run's stored events, oldest first; none if it is not on that thread.
+
+        Args:
+            thread_id: its thread.
+            run_id: the run.
+            limit: most events to answer with.
+            after_seq: page forward from here, exclusive.
+            user_id: whose.
+            categories: only those of these shelves.
+
+        """
         check_page(limit)
         run = await self.get_run(run_id, thread_id, user_id)
         if run is None:
             return []
         return await self._open_house().wiring.store.events.list_events_by_run(
-            run.run_id, limit=limit, after_seq=after_seq
+            run.run_id, limit=limit, after_seq=after_seq, categories=categories
         )
 
     async def aggregate_tokens(

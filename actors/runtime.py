@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Unpack
@@ -12,31 +11,28 @@ import pykka
 from ..domain.commands import (
     NOW,
     CancelRunCommand,
-    CreateRunCommand,
     JoinRunStreamCommand,
     check_seconds,
     choice,
 )
-from ..domain.enums import IN_FLIGHT, CancelAction, RunScope, RunStatus
+from ..domain.enums import IN_FLIGHT, CancelAction, RunStatus
 from ..domain.errors import (
     InvalidValue,
     RunInFlight,
     RunNotFound,
-    RuntimeClosed,
     Unavailable,
 )
-from ..domain.identifiers import AssistantId, RunId, ThreadId, UserId, slot_of
-from ..domain.store_errors import OutcomeUnknown
+from ..domain.identifiers import RunId, UserId, slot_of
 from ..domain.views import Frame, RunResult, RunSnapshot
 from ..observers import Attach, Cleanup, Detach, LatestFrame, Write
 from ..store.entries import Entry
 from ..store.ports import Store
 from .handles import RunStream
 from .house import House
-from .messages import Abort, Create, Describe, Wait, Withdraw
-from .options import RunOptions, command_fields
+from .messages import Abort, Describe, Wait
+from .options import RunOptions
 from .reader import PAGE
-from .thread_calls import ThreadCalls
+from .run_creation import RunCreation
 
 if TYPE_CHECKING:
     from .blocking import BlockingRuntime
@@ -45,7 +41,7 @@ HEARTBEAT = Frame(None, "heartbeat")
 """What a stream yields when nothing was published for a while."""
 
 
-class Runtime(ThreadCalls):
+class Runtime(RunCreation):
     """Runs agents on conversation threads. An async context manager.
 
     All durations are seconds. Everything is called on the event loop the runtime was
@@ -89,67 +85,6 @@ class Runtime(ThreadCalls):
         return BlockingRuntime(agents, store, **options)
 
     # Runs.
-
-    async def create_run(
-        self, thread_id: str | None, assistant_id: str, **options: Unpack[RunOptions]
-    ) -> RunSnapshot:
-        """Admit a run. When this returns, its record is stored.
-
-        Args:
-            thread_id: the conversation; `None` makes one, unless the scope is `stateful`.
-            assistant_id: the agent's name.
-            options: see `RunOptions`.
-
-        Raises:
-            UnknownAgent: no agent has that name.
-            ConflictError: strategy `reject`, and a run is in flight.
-            QueueFullError: too many runs wait on the thread.
-            ThreadNotFound: the thread belongs to somebody else.
-            InvalidValue: an argument cannot be used.
-            Unavailable: nothing is known of the outcome; ask again with the same ids.
-
-        """
-        house = self._open_house()
-        command = self._command(house, thread_id, assistant_id, options)
-        check = getattr(self._agents.executor(command.assistant_id), "check", None)
-        if check is not None:
-            check(command)
-        if house.registry.closing:
-            raise RuntimeClosed("closing", "create the run on another runtime")
-        create = Create(command, chosen=options.get("run_id") is not None)
-        patience = house.wiring.settings.store_timeout
-        try:
-            async with asyncio.timeout(patience):
-                answer: RunSnapshot = await self._locate(command.thread_id).ask(
-                    command.thread_id, create
-                )
-        except TimeoutError as error:
-            cause = f"no answer for {patience:g} seconds"
-            raise OutcomeUnknown(f"run '{command.run_id}'", cause) from error
-        except asyncio.CancelledError:
-            house.tell(command.thread_id, Withdraw(command.run_id))
-            raise
-        return answer
-
-    def _command(
-        self, house: House, thread_id: str | None, assistant_id: str, options: RunOptions
-    ) -> CreateRunCommand:
-        fields = command_fields(options)
-        entropy, now = house.kernel.entropy, house.kernel.clock.now()
-        if thread_id is None:
-            if fields.get("scope", RunScope.STATEFUL) == RunScope.STATEFUL:
-                raise InvalidValue(
-                    "thread_id", None, "name the thread, or choose another scope than 'stateful'"
-                )
-            thread_id = entropy.new_id(now)
-        fields.setdefault("run_id", entropy.new_id(now))
-        assistant = AssistantId(assistant_id)
-        return CreateRunCommand(thread_id=ThreadId(thread_id), assistant_id=assistant, **fields)
-
-    def _locate(self, thread_id: str) -> Any:
-        if self._directory is None:
-            raise RuntimeClosed(self.state)
-        return self._directory.locate(thread_id)
 
     async def create_and_wait(
         self, thread_id: str | None, assistant_id: str, **options: Unpack[RunOptions]
@@ -205,6 +140,7 @@ class Runtime(ThreadCalls):
         heartbeat_interval: float = 15.0,
         *,
         user_id: str | None = None,
+        consumes: bool = True,
     ) -> AsyncGenerator[tuple[Frame, ...], None]:
         """The same, in pages: the frames that there are together; an empty one is a heartbeat.
 
@@ -213,6 +149,7 @@ class Runtime(ThreadCalls):
             last_event_id: the last frame seen; `"$"` begins behind the last there is.
             heartbeat_interval: seconds without a frame after which an empty page comes.
             user_id: whose run.
+            consumes: count as one of the consumers whose leaving may abort the run.
 
         Raises:
             RunNotFound: there is no such run for this user.
@@ -229,7 +166,8 @@ class Runtime(ThreadCalls):
         house = self._open_house()
         await self._check_user(house, command.run_id, command.user_id)
         after, end = command.after, False
-        house.wiring.stream.send(Attach(command.run_id))
+        if consumes:
+            house.wiring.stream.send(Attach(command.run_id))
         try:
             if command.last_event_id == NOW:
                 after = await house.wiring.stream.request(LatestFrame(command.run_id))
@@ -239,7 +177,8 @@ class Runtime(ThreadCalls):
                 if page.frames or not end:
                     yield page.frames
         finally:
-            house.wiring.stream.send(Detach(command.run_id))
+            if consumes:
+                house.wiring.stream.send(Detach(command.run_id))
 
     async def wait(self, run_id: str, *, user_id: str | None = None) -> RunResult:
         """Wait for a run's end. Never raises for how it ended.

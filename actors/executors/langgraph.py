@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakValueDictionary
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.types import INTERRUPT
-from langgraph.graph import END, StateGraph
+from langgraph.graph import END
 from langgraph.pregel import Pregel
 
 from ...domain.enums import CancelAction, RunScope
-from ...domain.errors import InvalidValue
 from ...domain.payload import JSON
+from ...store.graph_checkpoints import GraphCheckpoints
 from .base import AttemptOutput
+from .graphs import GraphFactory, GraphUse
 from .langgraph_drawing import GraphDrawing
 from .langgraph_frames import STREAM_MODES, frame_name, graph_modes, to_json
 from .langgraph_messages import WHOLE, GrowingMessages
@@ -25,7 +26,9 @@ from .langgraph_parts import parts_of
 from .langgraph_request import check, checkpoint_thread, config_of
 from .langgraph_restart import start_of
 from .langgraph_saver import FencedSaver
+from .langgraph_source import GivenGraph, GraphSource, MadeGraphs, compiled
 from .langgraph_state import Captured, capture_thread, restore_thread, root_of
+from .langgraph_store import StoreSaver
 from .langgraph_threads import GraphThreads
 from .langgraph_usage import Conversation
 from .os_threads import OsThreadCalls
@@ -46,31 +49,36 @@ class LangGraphExecutor:
     subgraphs, named `mode|namespace`.
 
     A restarted attempt goes on behind the last checkpoint its run has saved, and takes the
-    input only if there is none. A run that is not `stateful` uses checkpoints of its own
-    and drops them after each attempt, so that its restart begins anew.
+    input only if there is none. A run that is not `stateful` has checkpoints of its own,
+    in memory, for each attempt: its restart begins anew.
 
     After an abort the graph's state is that of its last finished step, with what tasks of
     the unfinished one had finished; no step is left to come, and nothing waits for a human.
 
     Args:
-        graph: compiled or not. Without a checkpointer it gets one in memory, so that its
-            threads are remembered; `checkpointer=False` leaves it without.
+        graph: compiled or not, or a `GraphFactory`. Without a checkpointer it gets one, so that
+            its threads are remembered; `checkpointer=False` leaves it without. Graphs that are
+            made for each use get one in any case.
+        kept: where its threads are remembered then; `None` for memory.
 
     Raises:
         InvalidValue: it is no graph.
 
     """
 
-    def __init__(self, graph: object) -> None:
-        if isinstance(graph, StateGraph):
-            graph = graph.compile()
-        if not isinstance(graph, Pregel):
-            raise InvalidValue("graph", graph, "give a StateGraph, compiled or not")
-        self._graph: Graph = graph
-        self._saver = _saver_of(graph)
-        self.threads = GraphThreads(graph, self._saver)
+    def __init__(self, graph: object, kept: GraphCheckpoints | None = None) -> None:
+        self._made = isinstance(graph, GraphFactory)
+        self._saver: BaseCheckpointSaver[Any] | None
+        if isinstance(graph, GraphFactory):
+            self._source: GraphSource = MadeGraphs(graph)
+            self._saver = _saver_beside(kept)
+        else:
+            given = compiled(graph)
+            self._source, self._saver = GivenGraph(given), _saver_of(given, kept)
+        kept_source = self._source if self._saver is None else self._source.kept_by(self._saver)
+        self.threads = GraphThreads(kept_source, self._saver)
         """Its threads, seen from outside of a run."""
-        self.drawing = GraphDrawing(graph)
+        self.drawing = GraphDrawing(self._source)
         """What it is made of."""
         self._captured: WeakValueDictionary[str, Captured] = WeakValueDictionary()
         """What `capture` returned, for as long as the runtime keeps it."""
@@ -96,8 +104,9 @@ class LangGraphExecutor:
         if self._saver is not None and run.scope is RunScope.STATEFUL:
             captured = await capture_thread(self._saver, run.thread_id, run.run_id, run.attempt)
             if captured.inherited or captured.undo.before:
-                graph = self._graph.copy({"checkpointer": self._saver})
-                state = await graph.aget_state(config_of(run, resumed=captured.inherited))
+                async with self._opened(run) as given:
+                    graph = given.copy({"checkpointer": self._saver})
+                    state = await graph.aget_state(config_of(run, resumed=captured.inherited))
                 Conversation(run, captured.seen).skip(state.values)
         self._captured[run.run_id] = captured
         return captured
@@ -126,10 +135,6 @@ class LangGraphExecutor:
             if run.abort.action is CancelAction.INTERRUPT and not run.fenced:
                 await self._drop_unfinished_step(run, captured)
             raise
-        finally:
-            if run.scope is not RunScope.STATEFUL and self._saver is not None:
-                await captured.undo.quiet()
-                await self._saver.adelete_thread(captured.thread_id)
 
     async def restore(self, run: RunContext, captured: Captured) -> None:
         """Make the thread's checkpoints and pending writes those before the run.
@@ -147,18 +152,34 @@ class LangGraphExecutor:
         begun = head is not None and head.metadata.get("run_id") == run.run_id
         if begun or captured.undo.commanded:
             fence = FencedSaver(self._saver, run, captured.undo)
-            graph = self._graph.copy({"checkpointer": fence})
-            await graph.aupdate_state(config_of(run, resumed=True), None, as_node=END)
+            async with self._opened(run, "threads.update") as given:
+                graph = given.copy({"checkpointer": fence})
+                await graph.aupdate_state(config_of(run, resumed=True), None, as_node=END)
+
+    def _opened(
+        self, run: RunContext, use: GraphUse = "threads.create_run"
+    ) -> AbstractAsyncContextManager[Graph]:
+        config = config_of(run, resumed=False) if self._made else {}
+        return self._source.opened(config, use, run.context)
+
+    def _saver_for(self, run: RunContext) -> BaseCheckpointSaver[Any] | None:
+        if self._saver is None or run.scope is RunScope.STATEFUL:
+            return self._saver
+        return InMemorySaver(serde=self._saver.serde)  # it goes with the attempt
 
     async def _drive(
         self, run: RunContext, captured: Captured, calls: OsThreadCalls
     ) -> AttemptOutput:
         calls.watch()
-        graph = self._graph
-        if self._saver is not None:
-            fence = FencedSaver(self._saver, run, captured.undo)
+        async with self._opened(run) as graph:
+            return await self._run(graph, run, captured)
+
+    async def _run(self, graph: Graph, run: RunContext, captured: Captured) -> AttemptOutput:
+        saver = self._saver_for(run)
+        if saver is not None:
+            fence = FencedSaver(saver, run, captured.undo)
             graph = graph.copy({"checkpointer": fence})
-        start = await start_of(run, self._saver, captured)
+        start = await start_of(run, saver, captured)
         reader = _Reader(run, captured, fresh=not start.resumed)
         async with aclosing(parts_of(graph, run, start)) as parts:
             async for namespace, mode, data in parts:
@@ -245,9 +266,13 @@ def _look(work: asyncio.Task[AttemptOutput]) -> None:
         work.exception()
 
 
-def _saver_of(graph: Graph) -> BaseCheckpointSaver[Any] | None:
+def _saver_of(graph: Graph, kept: GraphCheckpoints | None) -> BaseCheckpointSaver[Any] | None:
     if graph.checkpointer is False:
         return None
     if isinstance(graph.checkpointer, BaseCheckpointSaver):
         return graph.checkpointer
-    return InMemorySaver()
+    return _saver_beside(kept)
+
+
+def _saver_beside(kept: GraphCheckpoints | None) -> BaseCheckpointSaver[Any]:
+    return InMemorySaver() if kept is None else StoreSaver(kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, create_model
 
 from ...domain.payload import JSON
 from .langgraph_frames import to_json
+from .langgraph_source import GraphSource
 
 if TYPE_CHECKING:
     from .langgraph import Graph
@@ -21,12 +23,15 @@ class GraphDrawing:
     """Tells what a graph is made of, as plain JSON.
 
     Args:
-        graph: the graph.
+        source: gives the graph.
 
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    def __init__(self, source: GraphSource) -> None:
+        self._source = source
+
+    def _opened(self) -> AbstractAsyncContextManager[Graph]:
+        return self._source.opened({"configurable": {}}, "assistants.read")
 
     async def drawing(self, xray: int | bool = False) -> JSON:
         """Its nodes and edges.
@@ -35,18 +40,21 @@ class GraphDrawing:
             xray: how many levels of subgraphs to draw as well; `True` for all.
 
         """
-        return to_json((await self._graph.aget_graph(xray=xray)).to_json())
+        async with self._opened() as graph:
+            return to_json((await graph.aget_graph(xray=xray)).to_json())
 
-    def schemas(self) -> dict[str, JSON]:
+    async def schemas(self) -> dict[str, JSON]:
         """The JSON Schemas of input, output, state, config and context; `None` where unknown."""
-        return _schemas(self._graph)
+        async with self._opened() as graph:
+            return _schemas(graph)
 
     async def subgraphs(
         self, namespace: str | None = None, *, recurse: bool = False
     ) -> dict[str, JSON]:
         """The schemas of its subgraphs, by namespace."""
-        found = self._graph.aget_subgraphs(namespace=namespace, recurse=recurse)
-        return {name: _schemas(subgraph) async for name, subgraph in found}
+        async with self._opened() as graph:
+            found = graph.aget_subgraphs(namespace=namespace, recurse=recurse)
+            return {name: _schemas(subgraph) async for name, subgraph in found}
 
 
 def _schemas(graph: Any) -> dict[str, JSON]:

@@ -52,6 +52,8 @@ class UndoLog:
         """Values of channels that came with them: namespace, channel, version."""
         self.before: dict[Place, CheckpointTuple] = {}
         """Older checkpoints as they were before the run wrote on them."""
+        self.newest: str | None = None
+        """Before the run the graph itself had no later checkpoint; `None`: that is not known."""
         self.touched: set[Place] = set()
         """Those of `before` on which the run did write."""
         self.commanded = False
@@ -90,8 +92,13 @@ class UndoLog:
         self.versions.update((place[0], channel, version) for channel, version in versions.items())
 
     def is_foreign(self, place: Place) -> bool:
-        """Whether the state of `place` before the run is still to be noted."""
-        return place not in self.created and place not in self.before
+        """Whether the state of `place` before the run is still to be noted.
+
+        LangGraph may save what tasks wrote before the checkpoint on which they did.
+        """
+        if place in self.created or place in self.before:
+            return False
+        return bool(place[0]) or self.newest is None or place[1] <= self.newest
 
     def note_writes(self, place: Place, task_id: str, writes: Sequence[tuple[str, Any]]) -> None:
         """The run is about to save what a task wrote at a checkpoint."""

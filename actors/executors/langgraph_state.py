@@ -52,6 +52,8 @@ class Captured:
         """The history before the run, while a restore is at work."""
         self.inherited = head is not None and head.metadata.get("run_id") == run_id
         """An earlier process left checkpoints of this run."""
+        if head is not None:
+            self.undo.newest = head.checkpoint["id"]
         if head is not None and not self.inherited:
             self.undo.before[place_of(head.config)] = head
 

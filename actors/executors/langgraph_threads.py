@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
@@ -12,13 +13,28 @@ from langgraph.types import StateSnapshot, StateUpdate
 
 from ...domain.errors import InvalidValue
 from ...domain.payload import JSON
+from .graphs import GraphUse
 from .langgraph_frames import to_json
 from .langgraph_request import command_of
 from .langgraph_saver import place_of
+from .langgraph_source import GraphSource
 from .langgraph_state import put_back, root_of
 
 if TYPE_CHECKING:
     from .langgraph import Graph
+
+_REFUSALS = (
+    InvalidUpdateError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    NotImplementedError,
+)
+"""What a graph's reducers and branches raise at values they do not take. A saver's errors are
+none of these."""
 
 
 class GraphThreads:
@@ -27,14 +43,17 @@ class GraphThreads:
     Nothing here waits for runs: whoever changes a state sees that none is in flight.
 
     Args:
-        graph: the graph.
+        source: gives the graph, with its saver.
         saver: keeps its threads; `None` for a graph without.
 
     """
 
-    def __init__(self, graph: Graph, saver: BaseCheckpointSaver[Any] | None) -> None:
-        self._graph = graph if saver is None else graph.copy({"checkpointer": saver})
+    def __init__(self, source: GraphSource, saver: BaseCheckpointSaver[Any] | None) -> None:
+        self._source = source
         self._saver = saver
+
+    def _opened(self, thread_id: str, use: GraphUse) -> AbstractAsyncContextManager[Graph]:
+        return self._source.opened(root_of(thread_id), use)
 
     @property
     def keeps_state(self) -> bool:
@@ -57,10 +76,11 @@ class GraphThreads:
 
         """
         config = _at(thread_id, checkpoint)
-        try:
-            snapshot = await self._graph.aget_state(config, subgraphs=subgraphs)
-        except ValueError as error:  # the checkpoint names a subgraph that is none
-            raise InvalidValue("checkpoint", checkpoint, f"name another ({error})") from error
+        async with self._opened(thread_id, "threads.read") as graph:
+            try:
+                snapshot = await graph.aget_state(config, subgraphs=subgraphs)
+            except ValueError as error:  # the checkpoint names a subgraph that is none
+                raise InvalidValue("checkpoint", checkpoint, f"name another ({error})") from error
         return _state(snapshot)
 
     async def history(
@@ -87,16 +107,17 @@ class GraphThreads:
         """
         if isinstance(before, str):
             before = {"checkpoint_id": before}
-        found = self._graph.aget_state_history(
-            _at(thread_id, checkpoint),
-            filter=dict(metadata) if metadata else None,
-            before=None if before is None else _at(thread_id, before),
-            limit=limit,
-        )
-        try:
-            return [_state(snapshot) async for snapshot in found]
-        except ValueError as error:
-            raise InvalidValue("checkpoint", checkpoint, f"name another ({error})") from error
+        async with self._opened(thread_id, "threads.read") as graph:
+            found = graph.aget_state_history(
+                _at(thread_id, checkpoint),
+                filter=dict(metadata) if metadata else None,
+                before=None if before is None else _at(thread_id, before),
+                limit=limit,
+            )
+            try:
+                return [_state(snapshot) async for snapshot in found]
+            except ValueError as error:
+                raise InvalidValue("checkpoint", checkpoint, f"name another ({error})") from error
 
     # Changing.
 
@@ -127,10 +148,11 @@ class GraphThreads:
         """
         config = _at(thread_id, checkpoint)
         config["metadata"] = dict(metadata or {})
-        try:
-            new = await self._graph.aupdate_state(config, values, as_node=as_node)
-        except (InvalidUpdateError, ValueError, TypeError, KeyError) as error:
-            raise _refused("values", values, error) from error
+        async with self._opened(thread_id, "threads.update") as graph:
+            try:
+                new = await graph.aupdate_state(config, values, as_node=as_node)
+            except _REFUSALS as error:
+                raise _refused("values", values, error) from error
         return _checkpoint(new)
 
     async def apply(
@@ -147,10 +169,11 @@ class GraphThreads:
 
         """
         steps = [[_update(update) for update in updates] for updates in supersteps]
-        try:
-            await self._graph.abulk_update_state(root_of(thread_id), steps)
-        except (InvalidUpdateError, ValueError, TypeError, KeyError) as error:
-            raise _refused("supersteps", "what was given", error) from error
+        async with self._opened(thread_id, "threads.update") as graph:
+            try:
+                await graph.abulk_update_state(root_of(thread_id), steps)
+            except _REFUSALS as error:
+                raise _refused("supersteps", "what was given", error) from error
 
     async def copy(self, source: str, target: str) -> None:
         """Give a new thread all checkpoints of another."""
@@ -158,6 +181,9 @@ class GraphThreads:
         if saver is None:
             return
         thread: RunnableConfig = {"configurable": {"thread_id": source}}
+        if type(saver).acopy_thread is not BaseCheckpointSaver.acopy_thread:
+            await saver.acopy_thread(source, target)
+            return
         found: list[CheckpointTuple] = [each async for each in saver.alist(thread)]
         saved: set[tuple[str, str, str | int | float]] = set()
         for each in sorted(found, key=lambda found: found.checkpoint["id"]):
@@ -221,7 +247,14 @@ def _task(task: Any) -> JSON:
 
 def interrupts(raised: Iterable[Any]) -> list[JSON]:
     """Questions to a human, each with the id that answers it."""
-    return [{"value": to_json(each.value), "id": each.id} for each in raised]
+    return [_interrupt(each) for each in raised]
+
+
+def _interrupt(raised: Any) -> JSON:
+    interrupt: dict[str, JSON] = {"value": to_json(raised.value), "id": raised.id}
+    if (schema := getattr(raised, "response_schema", None)) is not None:
+        interrupt["response_schema"] = to_json(schema)
+    return interrupt
 
 
 def _checkpoint(config: RunnableConfig | None) -> dict[str, JSON] | None:

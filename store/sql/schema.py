@@ -21,6 +21,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -216,6 +217,35 @@ checkpoints = Table(
     Column("state", Payload),
 )
 """What a thread's last two runs saved, the later with the higher `place`."""
+
+graph_checkpoints = Table(
+    "graph_checkpoints",
+    metadata,
+    Column("thread_id", Text, primary_key=True),
+    Column("namespace", Text, primary_key=True),
+    Column("checkpoint_id", Text, primary_key=True),
+    Column("parent_id", Text),
+    Column("run_id", Text),
+    Column("kind", Text, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+)
+"""The states of graphs. By the names that graphs use: their threads need no runs."""
+Index("ix_graph_checkpoints_run", graph_checkpoints.c.run_id)
+
+graph_writes = Table(
+    "graph_writes",
+    metadata,
+    Column("thread_id", Text, primary_key=True),
+    Column("namespace", Text, primary_key=True),
+    Column("checkpoint_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("task_path", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+)
+"""What tasks wrote on a checkpoint, before the step was complete."""
 
 cursors = Table(
     "observer_cursors",

@@ -19,6 +19,7 @@ from ..entries import Entry, Outcome, Pruned, Verdict
 from .checkpoints import SqlCheckpointStore
 from .events import SqlEventLog
 from .faults import InDoubt, described, lies_in_the_values
+from .graph_checkpoints import SqlGraphCheckpoints
 from .opening import Opening
 from .place import Place
 from .postgres import LEASE, PostgresDatabase
@@ -100,6 +101,7 @@ class SqlStore:
         self._events = SqlEventLog(reader, writer_, self.write)
         self._checkpoints = SqlCheckpointStore(reader)
         self._threads = SqlThreadStore(reader)
+        self._graph_checkpoints = SqlGraphCheckpoints(reader, self.write, alone=alone)
         self._retention = Retention(reader, writer_, self.write, self._claims)
         self._progress: _Progress | None = None
         self._absent: dict[Slot, int] = {}
@@ -124,6 +126,11 @@ class SqlStore:
     def threads(self) -> SqlThreadStore:
         """What is recorded of threads themselves."""
         return self._threads
+
+    @property
+    def graph_checkpoints(self) -> SqlGraphCheckpoints:
+        """The states of graphs."""
+        return self._graph_checkpoints
 
     @property
     def lease(self) -> float | None:
@@ -179,6 +186,7 @@ class SqlStore:
         opening = self._opening
         try:
             if opening.is_open:
+                await self._graph_checkpoints.quiet()
                 await self.release()
         except CallboardError:
             pass  # whoever comes next sees that its session is gone

@@ -98,12 +98,12 @@ def test_after_an_abort_the_thread_takes_the_next_input(mode):
 def test_an_aborted_thread_waits_for_no_human(mode):
     async def story():
         gate = Gate()
-        executor = LangGraphExecutor(steps(("gated", gate)).compile(checkpointer=InMemorySaver()))
+        graph = steps(("gated", gate)).compile(checkpointer=InMemorySaver())
         run = FakeRun({"path": ["one"]}, stream_mode=mode)
-        task = asyncio.create_task(finish(executor, run))
+        task = asyncio.create_task(finish(LangGraphExecutor(graph), run))
         await gate.entered.wait()
         await aborted(task)
-        return await executor._graph.aget_state({"configurable": {"thread_id": "thread-1"}})
+        return await graph.aget_state({"configurable": {"thread_id": "thread-1"}})
 
     assert asyncio.run(story()).interrupts == ()
 
@@ -394,14 +394,14 @@ def test_a_graph_that_a_plain_node_runs_is_fenced_too():
     assert asyncio.run(story(fenced=True)) == {""}
 
 
-def test_an_aborted_stateless_run_leaves_no_checkpoint():
+def test_the_checkpoints_of_a_stateless_run_are_its_own():
     async def story():
         gate = Gate()
         executor = LangGraphExecutor(steps(("a", goes("a")), ("gated", gate)))
         run = FakeRun({"path": []}, scope=RunScope.STATELESS)
         task = asyncio.create_task(finish(executor, run))
         await gate.entered.wait()
-        assert executor._saver.storage
+        assert not executor._saver.storage
         await aborted(task)
         assert not executor._saver.storage
         assert not executor._saver.writes

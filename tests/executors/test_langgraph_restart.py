@@ -58,9 +58,10 @@ def test_a_node_that_finished_beside_the_failed_one_is_not_repeated():
 
 def test_a_restart_on_a_thread_with_history_applies_the_input_once():
     async def story():
-        executor = LangGraphExecutor(steps(("flaky", Flaky(0))))
+        flaky = Flaky(0)
+        executor = LangGraphExecutor(steps(("flaky", flaky)))
         await finish(executor, FakeRun({"path": ["old"]}))
-        executor._graph.nodes["flaky"].bound.afunc.left = 1
+        flaky.left = 1
         return await fail_then_finish(executor, FakeRun({"path": ["new"]}, run_id="run-2"))
 
     assert asyncio.run(story()) == {"path": ["old", "flaky", "new", "flaky"]}

@@ -2,12 +2,15 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
 from callboard.actors.executors.langgraph import LangGraphExecutor
+from callboard.actors.executors.langgraph_store import StoreSaver
 from callboard.domain.errors import InvalidValue
+from tests.durable.house import opened_store
 
 from .fake_run import FakeRun, finish
 from .graphs import Flaky, approval, asks, goes, nested, steps
@@ -25,7 +28,14 @@ async def in_sqlite():
         yield saver
 
 
-@pytest.fixture(params=[in_memory, in_sqlite])
+@asynccontextmanager
+async def in_a_store():
+    with TemporaryDirectory() as folder:
+        async with opened_store(f"sqlite+aiosqlite:///{folder}/runs.db") as store:
+            yield StoreSaver(store.graph_checkpoints)
+
+
+@pytest.fixture(params=[in_memory, in_sqlite, in_a_store])
 def saver(request):
     return request.param
 

@@ -157,7 +157,7 @@ def test_a_graph_without_a_checkpointer_keeps_no_state():
 def test_a_graph_is_drawn_with_the_shapes_of_what_it_takes_and_gives():
     drawing = LangGraphExecutor(nested()).drawing
     drawn = asyncio.run(drawing.drawing(xray=True))
-    schemas = drawing.schemas()
+    schemas = asyncio.run(drawing.schemas())
     subgraphs = asyncio.run(drawing.subgraphs(recurse=True))
 
     assert {"source": "__start__", "target": "before"} in drawn["edges"]
