@@ -44,6 +44,8 @@ def _module(name: str, folder: Path) -> ModuleType:
     for known in sys.modules.values():
         if getattr(known, "__file__", None) == str(path):
             return known
+    if (inside := _in_package(path, folder.resolve())) is not None:
+        return inside
     # A name of its own: two files called agent.py are two modules.
     unique = "callboard_project_" + "_".join(path.with_suffix("").parts[1:]).replace("-", "_")
     spec = spec_from_file_location(unique, path)
@@ -57,3 +59,29 @@ def _module(name: str, folder: Path) -> ModuleType:
         del sys.modules[unique]
         raise
     return module
+
+
+def _in_package(path: Path, folder: Path) -> ModuleType | None:
+    """A file of a package as the module that the package's others import; `None` if it is none.
+
+    So its relative imports work, and what it shares with them is shared. The project's own
+    folder is no package.
+    """
+    root, names = path.parent, [path.stem]
+    while root != folder and (root / "__init__.py").exists():
+        names.insert(0, root.name)
+        root = root.parent
+    if len(names) == 1 or not path.exists() or not all(name.isidentifier() for name in names):
+        return None
+    if names[-1] == "__init__":
+        names.pop()
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
+    # Another package may have that name, and have been found first.
+    try:
+        module = import_module(".".join(names))
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{'.'.join(names)}.".startswith(f"{error.name}."):
+            raise
+        return None
+    return module if getattr(module, "__file__", None) == str(path) else None

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .environment import read_environment
 from .loading import Unusable, load
 
-_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
-_SECRETS = ("auth", "encryption")
+_SAFETY = ("auth", "encryption")
 """Settings without which a project would be less safe than its author means it to be."""
+_ELSEWHERE = ("http", "store", "checkpointer", "webhooks", "ui", "stream_transformers")
+"""Settings of a running server that are made otherwise here, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +27,21 @@ class Project:
         folder: where its paths begin.
         graphs: where its graphs are, by name.
         env: environment variables that it sets.
+        imports: folders that its modules are imported from.
+        unread: settings that it has, and that nobody here reads.
 
     """
 
     folder: Path
     graphs: Mapping[str, str]
     env: Mapping[str, str]
+    imports: tuple[Path, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def enter(self) -> None:
         """Set the environment, and make the project's modules importable."""
         os.environ.update(self.env)
-        if str(self.folder) not in sys.path:
-            sys.path.insert(0, str(self.folder))
+        sys.path[:0] = [str(each) for each in self.imports if str(each) not in sys.path]
 
     def load(self) -> dict[str, Any]:
         """The graphs, or what makes them, by name.
@@ -49,8 +53,12 @@ class Project:
         return {name: load(place, self.folder) for name, place in self.graphs.items()}
 
 
-def read_project(path: Path) -> Project:
+def read_project(path: Path, *, guarded: bool = False) -> Project:
     """Read a project's description.
+
+    Args:
+        path: where it is.
+        guarded: the server is told otherwise who may do what.
 
     Raises:
         Unusable: it is none, or asks for what is not offered.
@@ -62,12 +70,29 @@ def read_project(path: Path) -> Project:
         raise Unusable(f"{path} cannot be read ({error})") from error
     if not isinstance(document, dict) or not isinstance(document.get("graphs"), dict):
         raise Unusable(f'{path} names no graphs: give {{"graphs": {{"name": "./file.py:name"}}}}')
-    for name in _SECRETS:
-        if document.get(name):
+    for name in _SAFETY:
+        if document.get(name) and not (guarded and name == "auth"):
             raise Unusable(f"{path} has '{name}', which is not read: see --auth")
     folder = path.resolve().parent
-    graphs = {name: _place(name, given, path) for name, given in document["graphs"].items()}
-    return Project(folder, graphs, _environment(document.get("env"), folder, path))
+    return Project(
+        folder,
+        {name: _place(name, given, path) for name, given in document["graphs"].items()},
+        _environment(document.get("env"), folder, path),
+        _imports(document.get("dependencies"), folder, path),
+        tuple(name for name in (*_SAFETY, *_ELSEWHERE) if document.get(name)),
+    )
+
+
+def _imports(dependencies: object, folder: Path, path: Path) -> tuple[Path, ...]:
+    """The project's own folder, and those of its dependencies that are folders.
+
+    The others are packages, which are installed or not.
+    """
+    given = [] if dependencies is None else dependencies
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise Unusable(f"{path}: dependencies is no list of strings")
+    found = [folder, *(folder / each for each in given if each.startswith("."))]
+    return tuple(dict.fromkeys(each.resolve() for each in found if each.is_dir()))
 
 
 def _place(name: str, given: object, path: Path) -> str:
@@ -85,22 +110,7 @@ def _environment(env: object, folder: Path, path: Path) -> dict[str, str]:
     if not isinstance(env, str):
         raise Unusable(f"{path}: env is neither an object nor a file")
     try:
-        lines = (folder / env).read_text().splitlines()
-    except OSError as error:
+        text = (folder / env).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
         raise Unusable(f"{path}: env cannot be read ({error})") from error
-    return dict(_variable(line, env) for line in lines if _says_something(line))
-
-
-def _says_something(line: str) -> bool:
-    return bool(line.strip()) and not line.lstrip().startswith("#")
-
-
-def _variable(line: str, source: str) -> tuple[str, str]:
-    found = _LINE.fullmatch(line)
-    if found is None:
-        raise Unusable(f"{source} has a line that sets nothing: {line!r}")
-    name, value = found.groups()
-    quote = value[:1]
-    if quote in ("'", '"') and (end := value.find(quote, 1)) > 0:
-        return name, value[1:end]
-    return name, value.partition(" #")[0].rstrip()
+    return read_environment(text, env, os.environ)

@@ -1,99 +1,54 @@
-"""Graphs of a project: made by their factories, and given a checkpointer where they have none."""
+"""Graphs of a project, and what makes them."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
-from sqlalchemy import make_url
 
+from ..actors.executors.graphs import GraphFactory, GraphUse
 from .loading import Unusable
 
-_SCHEMA = "langgraph"
-"""Of PostgreSQL: both LangGraph and callboard have a table called `checkpoints`."""
+_RUNTIMES = ("ServerRuntime", "_ExecutionRuntime", "_ReadRuntime")
+"""What the platform's clients call what a factory is told beside the config."""
+_CONFIG, _RUNTIME = "config", "runtime"
 
 
-@asynccontextmanager
-async def checkpointer(store: str | None) -> AsyncIterator[BaseCheckpointSaver[Any] | None]:
-    """Keeps the states of graphs beside a store; `None` for a store in memory.
-
-    For SQLite it is a file of its own beside the store's: `runs.db`, `runs.checkpoints.db`.
-    On PostgreSQL, a schema of its own.
-
-    Args:
-        store: the URL of the store.
-
-    Raises:
-        Unusable: what it takes is not installed.
-
-    """
-    if store is None:
-        yield None
-        return
-    url = make_url(store)
-    kind = url.get_backend_name()
-    try:
-        saver = _sqlite(str(url.database)) if kind == "sqlite" else _postgresql(url)
-    except ImportError as error:
-        raise Unusable(f"graphs need {error.name} to keep their state in {kind}") from error
-    async with saver as opened:
-        await opened.setup()
-        yield opened
-
-
-def _sqlite(path: str) -> AbstractAsyncContextManager[Any]:
-    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver  # noqa: PLC0415
-
-    stem = path.removesuffix(".db")
-    return AsyncSqliteSaver.from_conn_string(f"{stem}.checkpoints.db")
-
-
-@asynccontextmanager
-async def _postgresql(url: Any) -> AsyncIterator[Any]:
-    from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver  # noqa: PLC0415
-
-    plain = url.set(drivername="postgresql").update_query_dict(
-        {"options": f"-csearch_path={_SCHEMA}"}
-    )
-    address = plain.render_as_string(hide_password=False)
-    async with AsyncPostgresSaver.from_conn_string(address) as saver:
-        connection: Any = saver.conn  # one, not a pool
-        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
-        yield saver
-
-
-async def made(
-    found: Mapping[str, Any], saver: BaseCheckpointSaver[Any] | None, stack: AsyncExitStack
-) -> dict[str, Any]:
+async def made(found: Mapping[str, Any], stack: AsyncExitStack) -> dict[str, Any]:
     """The graphs, ready to be run.
+
+    A factory that takes nothing makes one graph, now. One that takes the config, or the
+    platform's `ServerRuntime`, makes a graph for each run, and for each look at a state.
 
     Args:
         found: compiled graphs, graphs to compile, or what makes them, by name.
-        saver: for those without a checkpointer.
-        stack: what factories open is closed with it.
+        stack: what factories open now is closed with it.
 
     Raises:
         Unusable: one of them is none of that.
 
     """
-    return {name: _kept(name, await _made(each, stack), saver) for name, each in found.items()}
+    return {name: await _ready(name, each, stack) for name, each in found.items()}
 
 
-async def _made(found: Any, stack: AsyncExitStack) -> Any:
+async def _ready(name: str, found: Any, stack: AsyncExitStack) -> Any:
+    if not isinstance(found, StateGraph | Pregel) and callable(found):
+        wants = _wants(name, found)
+        if wants:
+            return GraphFactory(_maker(found, wants))
+        found = await _made(found, stack)
+    if not isinstance(found, StateGraph | Pregel):
+        raise Unusable(f"graph {name!r} is a {type(found).__name__}: give a graph, or make one")
+    return found
+
+
+async def _made(factory: Callable[[], Any], stack: AsyncExitStack) -> Any:
     """What a factory makes: a graph, one to come, or one that is open for a while."""
-    if isinstance(found, StateGraph | Pregel) or not callable(found):
-        return found
-    takes = [
-        each
-        for each in inspect.signature(found).parameters.values()
-        if each.default is each.empty and each.kind is not each.VAR_KEYWORD
-    ]
-    result = found(*({"configurable": {}} for _ in takes))
+    result = factory()
     if inspect.isawaitable(result):
         result = await result
     if hasattr(result, "__aenter__"):
@@ -103,11 +58,44 @@ async def _made(found: Any, stack: AsyncExitStack) -> Any:
     return result
 
 
-def _kept(name: str, graph: Any, saver: BaseCheckpointSaver[Any] | None) -> Any:
-    if isinstance(graph, StateGraph):
-        graph = graph.compile()
-    if not isinstance(graph, Pregel):
-        raise Unusable(f"graph {name!r} is a {type(graph).__name__}: give a graph, or make one")
-    if graph.checkpointer is None and saver is not None:
-        return graph.copy({"checkpointer": saver})
-    return graph
+def _wants(name: str, factory: Callable[..., Any]) -> dict[str, str]:
+    """What a factory's parameters are given: the config, or the runtime."""
+    parameters = inspect.signature(factory).parameters.values()
+    wants = {each.name: _meant(each) for each in parameters if each.kind not in _REST}
+    if len(wants) != len(set(wants.values())):
+        raise Unusable(
+            f"graph {name!r} is made by a function of {', '.join(wants)}: "
+            "let it take a RunnableConfig, a ServerRuntime, both or nothing"
+        )
+    return wants
+
+
+_REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _meant(parameter: inspect.Parameter) -> str:
+    annotation = parameter.annotation
+    text = annotation if isinstance(annotation, str) else repr(annotation)
+    return _RUNTIME if any(each in text for each in _RUNTIMES) else _CONFIG
+
+
+def _maker(factory: Callable[..., Any], wants: Mapping[str, str]) -> Callable[..., Any]:
+    def make(config: Any, use: GraphUse, context: Any) -> Any:
+        given = {_CONFIG: config}
+        if _RUNTIME in wants.values():
+            given[_RUNTIME] = _runtime(use, context)
+        return factory(**{name: given[meant] for name, meant in wants.items()})
+
+    return make
+
+
+def _runtime(use: GraphUse, context: Any) -> Any:
+    from langgraph_sdk.runtime import (  # noqa: PLC0415 - who names it has it
+        _ExecutionRuntime,
+        _ReadRuntime,
+    )
+
+    nothing: Any = None  # there is no long-term store
+    if use == "threads.create_run":
+        return _ExecutionRuntime(access_context=use, store=nothing, context=context)
+    return _ReadRuntime(access_context=use, store=nothing)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("callboard.serve")
 
+_HERE = ("localhost", "127.0.0.1", "::1")
+"""What a server that only this machine reaches is called."""
 _ATTEMPTS = 3
 """Of a run whose process dies each time."""
 
@@ -39,6 +41,7 @@ def add_command(commands: Any) -> None:
     add("--store", metavar="URL", help="keeps runs and states; without it, memory does")
     add("--durability", choices=("full", "process"), default="full", help="what a commit survives")
     add("--auth", metavar="PLACE", help="./file.py:hook that turns a request into a user's id")
+    add("--operator", action="append", metavar="USER", help="may see the dashboard; repeat")
     add("--allow-anonymous", action="store_true", help="let others than this machine in without")
     add("--cors-origin", action="append", metavar="ORIGIN", help="of pages that may ask; repeat")
     add("--private-webhooks", action="store_true", help="let webhooks lead to private addresses")
@@ -51,8 +54,10 @@ def execute(options: argparse.Namespace) -> int:
     """Serve until told to stop. Returns 0, or 2 if it cannot be done."""
     configure_logs(options.log_level)
     try:
-        project = read_project(Path(options.config))
+        project = read_project(Path(options.config), guarded=options.auth is not None)
         _check_reach(options)
+        if project.unread:
+            _log.warning("settings_not_read", config=options.config, settings=list(project.unread))
         project.enter()
         asyncio.run(_serve(project, options))
     except ImportError as error:
@@ -68,12 +73,11 @@ def execute(options: argparse.Namespace) -> int:
 
 async def _serve(project: Project, options: argparse.Namespace) -> None:
     from ..server import callboard_app  # noqa: PLC0415 - an extra
-    from .project_graphs import checkpointer, made  # noqa: PLC0415 - needs LangGraph
+    from .project_graphs import made  # noqa: PLC0415 - needs LangGraph
 
     hook = None if options.auth is None else load(options.auth, project.folder)
     async with AsyncExitStack() as stack:
-        saver = await stack.enter_async_context(checkpointer(options.store))
-        agents = await made(project.load(), saver, stack)
+        agents = await made(project.load(), stack)
         # What a dead process left goes on from its last checkpoint.
         restart = RestartPolicy(on_orphan="restart", max_attempts=_ATTEMPTS)
         runtime = Runtime(agents, options.store, durability=options.durability, restart=restart)
@@ -82,6 +86,8 @@ async def _serve(project: Project, options: argparse.Namespace) -> None:
             authenticate=hook,
             cors_origins=options.cors_origin,
             private_webhooks=options.private_webhooks,
+            operators=options.operator or (),
+            hosts=None if options.auth or options.allow_anonymous else _HERE,
         )
         await _listen(app, runtime, options, tuple(agents))
 
@@ -134,7 +140,7 @@ def _check_reach(options: argparse.Namespace) -> None:
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
+    if host in _HERE:
         return True
     try:
         return ip_address(host).is_loopback

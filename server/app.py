@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from ..actors.runtime import Runtime
 from ..observers import MetricsObserver
@@ -39,6 +40,7 @@ def callboard_app(
     cors_origins: Sequence[str] | None = None,
     private_webhooks: bool = False,
     operators: Collection[str] = (),
+    hosts: Collection[str] | None = None,
 ) -> Starlette:
     """The LangGraph Platform API over a runtime: mount it, or serve it by itself.
 
@@ -54,9 +56,11 @@ def callboard_app(
         private_webhooks: let webhooks lead to private and loopback addresses.
         operators: the users who may look at the dashboard; where nobody is authenticated,
             everybody may.
+        hosts: the names under which it may be asked, without ports; `None` for all. For a server
+            that only this machine reaches: pages of strangers come under names of their own.
 
     """
-    origins = Origins(cors_origins, authenticated=authenticate is not None)
+    origins = Origins(cors_origins, authenticated=authenticate is not None, hosts=hosts)
     service = Service(
         runtime,
         origins=origins,
@@ -76,6 +80,7 @@ def callboard_app(
         yield
         if ours:
             await runtime.aclose()
+        await service.webhooks.aclose()
 
     app = Starlette(
         routes=[each.route(service) for each in _operations(service, metrics, operators)],
@@ -104,8 +109,18 @@ def _operations(
     return operations
 
 
-async def _refuse(_: Request, error: Exception) -> Response:
+async def _refuse(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        error = HTTPException(405, error.detail, {"Allow": ", ".join(_offered(request))})
     return answer_for(error)
+
+
+def _offered(request: Request) -> list[str]:
+    """The methods of a path: Starlette tells those of its first route alone."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    there = [each for each in routes if each.matches(request.scope)[0] is not Match.NONE]
+    same = [each for each in there if each.path == there[0].path]
+    return sorted({method for route in same for method in route.methods or ()})
 
 
 def _cors(origins: Origins) -> list[Middleware]:

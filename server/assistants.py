@@ -16,7 +16,7 @@ from .errors import NotOffered, Refused
 from .graphs import GraphAgent
 from .operations import Operation
 from .parsing import flag, read, selected
-from .schemas import ARRAY_OF, BOOLEAN, OBJECT, REF
+from .schemas import BOOLEAN, OBJECT, REF, parts_of
 from .service import Service
 
 _ASSISTANT = "/assistants/{assistant_id}"
@@ -45,7 +45,7 @@ class AssistantRoutes:
                 self.search,
                 "Search assistants",
                 body=AssistantSearchBody,
-                answers={200: ARRAY_OF("Assistant")},
+                answers={200: parts_of("Assistant")},
             ),
             _op(
                 "POST",
@@ -92,7 +92,8 @@ class AssistantRoutes:
         headers = {"X-Pagination-Total": str(len(found))}
         if end < len(found):
             headers["X-Pagination-Next"] = str(end)
-        return JSONAnswer(selected(found[body.offset : end], body.select), headers=headers)
+        page = selected(found[body.offset : end], body.select, "Assistant")
+        return JSONAnswer(page, headers=headers)
 
     async def count(self, request: Request) -> Response:
         """How many assistants there are."""
@@ -117,7 +118,11 @@ class AssistantRoutes:
     async def graph(self, request: Request) -> Response:
         """The nodes and edges of its graph."""
         asked = request.query_params.get("xray", "")
-        xray = int(asked) if asked.isdigit() and len(asked) < 4 else flag(request, "xray")
+        xray = (
+            int(asked)
+            if asked.isascii() and asked.isdigit() and len(asked) < 4
+            else flag(request, "xray")
+        )
         return JSONAnswer(await self._graph(self._find(request)).drawing.drawing(xray))
 
     async def schemas(self, request: Request) -> Response:
@@ -125,7 +130,9 @@ class AssistantRoutes:
         assistant = self._find(request)
         graph = self._service.graphs.of(assistant.name)
         names = ("input", "output", "state", "config", "context")
-        found = graph.drawing.schemas() if graph else {f"{name}_schema": None for name in names}
+        found = (
+            await graph.drawing.schemas() if graph else {f"{name}_schema": None for name in names}
+        )
         return JSONAnswer({"graph_id": assistant.name, **found})
 
     async def subgraphs(self, request: Request) -> Response:

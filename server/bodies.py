@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from .schemas import field_of
 
 Document = dict[str, Any]
 Mode = Literal[
@@ -18,15 +20,47 @@ Mode = Literal[
     "tasks",
     "checkpoints",
 ]
-Limit = Annotated[int, Field(ge=1, le=1000)]
-Offset = Annotated[int, Field(ge=0, le=2**53)]
+Whole = BeforeValidator(lambda value: int(value) if _is_whole(value) else value)
+"""JSON has one kind of number: 10.0 is as whole as 10."""
+Limit = Annotated[int, Field(ge=1, le=1000), Whole]
+Offset = Annotated[int, Field(ge=0, le=2**53), Whole]
 Order = Literal["asc", "desc"] | None
+Id = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
+Name = Annotated[str, Field(json_schema_extra={"pattern": r"\S"})]
+ThreadField = Annotated[str, WithJsonSchema(field_of("Thread"))]
+StateField = Annotated[str, WithJsonSchema(field_of("ThreadState"))]
+AssistantField = Annotated[str, WithJsonSchema(field_of("Assistant"))]
+Unoffered = Annotated[Any, WithJsonSchema({"type": "null"})]
+"""What the platform takes, and this server refuses where it is more than nothing."""
+_NODE = {"type": "string", "minLength": 1}
+_SEND = {
+    "type": "object",
+    "required": ["node"],
+    "properties": {"node": {"type": "string"}, "input": {}},
+}
+_TARGETS = [_NODE, _SEND, {"type": "array", "items": {"anyOf": [_NODE, _SEND]}}, {"type": "null"}]
+Goto = Annotated[Any, WithJsonSchema({"anyOf": _TARGETS})]
+"""The names of nodes, and nodes with what they are given."""
+
+_NOT: dict[str, Any] = {"type": "null"}
+_OF_A_THREAD: dict[str, Any] = {
+    "required": ["thread_id"],
+    "properties": {"thread_id": {"type": "string"}, "status": _NOT},
+}
+_WITH_A_STATUS: dict[str, Any] = {
+    "required": ["status"],
+    "properties": {"status": {"type": "string"}, "thread_id": _NOT, "run_ids": _NOT},
+}
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, float) and value.is_integer()
 
 
 class Body(BaseModel):
     """What every body has in common."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
 
 class CommandBody(Body):
@@ -34,7 +68,7 @@ class CommandBody(Body):
 
     resume: Any = None
     update: Any = None
-    goto: Any = None
+    goto: Goto = None
 
 
 class RunBody(Body):
@@ -58,8 +92,8 @@ class RunBody(Body):
     checkpoint: Document | None = None
     checkpoint_id: str | None = None
     checkpoint_during: bool | None = None
-    interrupt_before: Literal["*"] | list[str] | None = None
-    interrupt_after: Literal["*"] | list[str] | None = None
+    interrupt_before: Literal["*"] | list[Name] | None = None
+    interrupt_after: Literal["*"] | list[Name] | None = None
     durability: Literal["sync", "async", "exit"] | None = None
     feedback_keys: list[str] | None = None
 
@@ -67,14 +101,16 @@ class RunBody(Body):
 class BatchRunBody(RunBody):
     """Create one run of several."""
 
-    thread_id: str | None = None
+    thread_id: Id | None = None
 
 
 class CancelManyBody(Body):
     """Abort several runs: some of a thread, or all with a status."""
 
-    thread_id: str | None = None
-    run_ids: list[str] | None = None
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_OF_A_THREAD, _WITH_A_STATUS]})
+
+    thread_id: Id | None = None
+    run_ids: list[Id] | None = None
     status: Literal["pending", "running", "all"] | None = None
 
 
@@ -95,18 +131,18 @@ class SuperstepBody(Body):
 class ThreadBody(Body):
     """Create a thread."""
 
-    thread_id: str | None = None
+    thread_id: Id | None = None
     metadata: Document | None = None
     if_exists: Literal["raise", "do_nothing"] | None = None
     supersteps: list[SuperstepBody] | None = None
-    ttl: Any = None
+    ttl: Unoffered = None
 
 
 class ThreadPatchBody(Body):
     """Change a thread's metadata."""
 
     metadata: Document | None = None
-    ttl: Any = None
+    ttl: Unoffered = None
 
 
 class ThreadCriteria(Body):
@@ -120,21 +156,21 @@ class ThreadCriteria(Body):
 class ThreadSearchBody(ThreadCriteria):
     """A page of threads."""
 
-    ids: list[str] | None = None
+    ids: list[Id] | None = None
     limit: Limit = 10
     offset: Offset = 0
     sort_by: (
         Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"] | None
     ) = None
     sort_order: Order = None
-    select: list[str] | None = None
+    select: list[ThreadField] | None = None
     extract: dict[str, str] | None = None
 
 
 class PruneBody(Body):
     """Delete threads."""
 
-    thread_ids: list[str]
+    thread_ids: list[Id]
     strategy: Literal["delete"] = "delete"
 
 
@@ -143,7 +179,7 @@ class StateBody(Body):
 
     checkpoint: Document
     subgraphs: bool = False
-    select: list[str] | None = None
+    select: list[StateField] | None = None
 
 
 class StateUpdateBody(Body):
@@ -162,7 +198,7 @@ class HistoryBody(Body):
     before: str | Document | None = None
     metadata: Document | None = None
     checkpoint: Document | None = None
-    select: list[str] | None = None
+    select: list[StateField] | None = None
 
 
 class AssistantCriteria(Body):
@@ -180,4 +216,4 @@ class AssistantSearchBody(AssistantCriteria):
     offset: Offset = 0
     sort_by: Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"] | None = None
     sort_order: Order = None
-    select: list[str] | None = None
+    select: list[AssistantField] | None = None

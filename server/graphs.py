@@ -76,7 +76,7 @@ class Drawing(Protocol):
         """Its nodes and edges."""
         ...
 
-    def schemas(self) -> dict[str, JSON]:
+    async def schemas(self) -> dict[str, JSON]:
         """The schemas of what it takes and gives."""
         ...
 

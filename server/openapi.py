@@ -102,8 +102,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
         schema = REF(operation.body.__name__)
         if operation.many:
             schema = {"type": "array", "items": schema, "minItems": 1}
+        fields = operation.body.model_fields.values()
         described["requestBody"] = {
-            "required": True,
+            "required": operation.many or any(field.is_required() for field in fields),
             "content": {"application/json": {"schema": schema}},
         }
     return described

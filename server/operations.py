@@ -82,9 +82,11 @@ class _Endpoint:
             await response(scope, receive, send)
 
     async def _answer(self, request: Request, held: ExitStack) -> Response:
-        user_id, origin = None, request.headers.get("origin")
-        changes = request.method not in _SAFE
-        if changes and not self._service.origins.may_ask(origin, request.headers.get("host")):
+        user_id, origins = None, self._service.origins
+        origin, host = request.headers.get("origin"), request.headers.get("host")
+        if not origins.answers_to(host):
+            raise Refused(403, f"Nobody may ask under the name {host}: use that of this machine.")
+        if request.method not in _SAFE and not origins.may_ask(origin, host):
             raise Refused(403, f"Pages of {origin} may not ask: see cors_origins.")
         if not self._operation.public:
             user_id = await user_of(request, self._service.authenticate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,10 +19,19 @@ class Origins:
     Args:
         chosen: origins, or `*` for all; none leaves it to the host. `None` takes the default.
         authenticated: users are authenticated by what a stranger's page does not have.
+        hosts: names under which one may ask; `None` for all. A stranger's page that has its own
+            name lead to this machine comes from where it asks, but asks under that name.
 
     """
 
-    def __init__(self, chosen: Sequence[str] | None, *, authenticated: bool) -> None:
+    def __init__(
+        self,
+        chosen: Sequence[str] | None,
+        *,
+        authenticated: bool,
+        hosts: Collection[str] | None = None,
+    ) -> None:
+        self._hosts = None if hosts is None else frozenset(hosts)
         default = ("*",) if authenticated else None
         self._chosen = default if chosen is None else tuple(chosen)
 
@@ -32,6 +41,15 @@ class Origins:
         if self._chosen is None:
             return {"allow_origin_regex": _LOOPBACK}
         return {"allow_origins": list(self._chosen)} if self._chosen else None
+
+    def answers_to(self, host: str | None) -> bool:
+        """Whether one may ask under this name, with or without a port."""
+        if self._hosts is None:
+            return True
+        try:
+            return urlsplit(f"//{host or ''}").hostname in self._hosts
+        except ValueError:
+            return False
 
     def may_ask(self, origin: str | None, host: str | None) -> bool:
         """Whether a page may change something here.

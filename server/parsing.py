@@ -12,6 +12,7 @@ from ..domain.payload import JSON
 from .bodies import Body
 from .encoding import from_bytes
 from .errors import Invalid, Refused
+from .schemas import ANSWERS
 
 B = TypeVar("B", bound=Body)
 T = TypeVar("T")
@@ -20,7 +21,7 @@ _TRUE, _FALSE = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no", 
 
 
 async def read_json(request: Request, limit: int) -> JSON:
-    """The body as JSON; `None` for none.
+    """The body as JSON; an empty object for none.
 
     Args:
         request: the request.
@@ -45,7 +46,7 @@ async def read_json(request: Request, limit: int) -> JSON:
         raise Refused(400, "The client went away.") from None
     text = b"".join(parts)
     try:
-        return from_bytes(text) if text.strip() else None
+        return from_bytes(text) if text.strip() else {}
     except ValueError as error:
         raise Invalid("body", f"give JSON ({error})") from error
 
@@ -58,8 +59,7 @@ async def read(request: Request, kind: type[B], limit: int) -> B:
         ValidationError: a field cannot be used.
 
     """
-    document = await read_json(request, limit)
-    return kind.model_validate({} if document is None else document)
+    return kind.model_validate(await read_json(request, limit))
 
 
 def checked(value: object, kind: type[T], field: str) -> T:
@@ -160,18 +160,26 @@ def one_of(request: Request, name: str, known: tuple[str, ...]) -> str | None:
     return text
 
 
-def selected(documents: list[dict[str, JSON]], names: list[str] | None) -> list[dict[str, JSON]]:
+def selected(
+    documents: list[dict[str, JSON]], names: list[str] | None, kind: str
+) -> list[dict[str, JSON]]:
     """Some fields of documents; all of them without names.
+
+    Args:
+        documents: of one kind.
+        names: of fields, or of keys within: `values.path`.
+        kind: the name of their schema.
 
     Raises:
         Invalid: a name is no field.
 
     """
-    if not names or not documents:
+    if not names:
         return documents
+    known = ANSWERS[kind]["properties"]
     for name in names:
-        if name.partition(".")[0] not in documents[0]:
-            raise Invalid("select", f"choose some of {', '.join(documents[0])}")
+        if name.partition(".")[0] not in known:
+            raise Invalid("select", f"choose some of {', '.join(known)}")
     return [_part(document, names) for document in documents]
 
 
@@ -179,6 +187,8 @@ def _part(document: dict[str, JSON], names: list[str]) -> dict[str, JSON]:
     part: dict[str, JSON] = {}
     for name in names:
         field, dot, key = name.partition(".")
+        if field not in document:
+            continue  # it comes only where it is asked for
         whole = document[field]
         if not dot:
             part[field] = whole

@@ -9,7 +9,8 @@ from ..domain.payload import JSON
 from ..domain.views import ThreadSnapshot
 from .bodies import RunBody
 from .catalogue import Assistant
-from .errors import Refused
+from .checkpoints import address
+from .errors import Invalid, Refused
 from .shapes import OURS
 
 _MODES = {"messages": "messages-whole"}
@@ -76,10 +77,8 @@ def _metadata(
 def _config(body: RunBody, assistant: Assistant) -> dict[str, JSON]:
     config = dict(body.config or {})
     configurable = {**_section(body, "configurable"), **(body.context or {})}
-    checkpoint = dict(body.checkpoint or {})
-    if body.checkpoint_id is not None:
-        checkpoint["checkpoint_id"] = body.checkpoint_id
-    configurable |= {key: value for key, value in checkpoint.items() if value is not None}
+    address(configurable)  # whoever gives it there
+    configurable |= address(body.checkpoint, body.checkpoint_id)
     configurable |= {"graph_id": assistant.name, "assistant_id": assistant.assistant_id}
     configurable.pop("thread_id", None)
     config["configurable"] = configurable
@@ -107,7 +106,11 @@ def _context(body: RunBody) -> dict[str, JSON]:
 
 def _section(body: RunBody, name: str) -> dict[str, Any]:
     section = (body.config or {}).get(name)
-    return section if isinstance(section, dict) else {}
+    if section is None:
+        return {}
+    if not isinstance(section, dict):
+        raise Invalid(f"config.{name}", "give an object")
+    return section
 
 
 def _kept(body: RunBody) -> dict[str, JSON]:

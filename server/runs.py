@@ -16,7 +16,17 @@ from .errors import Missing
 from .operations import Operation, user
 from .parsing import flag, number, one_of, path_id, read, selected, words
 from .run_answers import RunAnswers
-from .schemas import ARRAY_OF, BOOLEAN, COUNT, EVENTS, REF, TEXT, one_of_words
+from .schemas import (
+    BOOLEAN,
+    COUNT,
+    EVENTS,
+    LIMIT,
+    REF,
+    TEXT,
+    fields_of,
+    one_of_words,
+    parts_of,
+)
 from .service import Service
 from .shapes import run_shape
 
@@ -71,15 +81,16 @@ class RunRoutes:
         ]
 
     def _to_look_at(self) -> list[Operation]:
-        page = {"limit": COUNT, "offset": COUNT, "status": one_of_words(*_STATUSES)}
-        page["select"] = _WORDS
-        runs = {200: ARRAY_OF("Run")}
+        page = {"limit": LIMIT, "offset": COUNT, "status": one_of_words(*_STATUSES)}
+        page["select"] = fields_of("Run")
+        runs = {200: parts_of("Run")}
         leave = {"cancel_on_disconnect": BOOLEAN}
         joined = f"{_RUN}/join"
+        values: dict[int, Any] = {200: {}}
         return [
             _op("GET", f"{_THREAD}/runs", self.list, "List runs", query=page, answers=runs),
             _op("GET", _RUN, self.get, "Get run", answers={200: REF("Run")}),
-            _op("GET", joined, self.join, "Wait for a run", query=leave, live=True),
+            _op("GET", joined, self.join, "Wait for a run", query=leave, answers=values, live=True),
             _op(
                 "GET",
                 f"{_RUN}/stream",
@@ -135,7 +146,7 @@ class RunRoutes:
         runs = await self._service.runtime.list_runs(
             thread_id, user(request), limit=limit, offset=offset, status=status
         )
-        return JSONAnswer(selected([run_shape(run) for run in runs], names))
+        return JSONAnswer(selected([run_shape(run) for run in runs], names, "Run"))
 
     async def get(self, request: Request) -> Response:
         """A run."""

@@ -8,13 +8,13 @@ Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
 BOOLEAN: Schema = {"type": "boolean"}
-COUNT: Schema = {"type": "integer", "minimum": 0}
+COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": 2**53}
+LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": 1000}
 OBJECT: Schema = {"type": "object"}
 TIME: Schema = {"type": "string", "format": "date-time"}
 UUID: Schema = {"type": "string", "format": "uuid"}
 PLAIN: Schema = {"x-media-type": "text/plain", "type": "string"}
 HTML: Schema = {"x-media-type": "text/html", "type": "string"}
-EVENTS: Schema = {"x-media-type": "text/event-stream", "type": "string"}
 
 
 def REF(name: str) -> Schema:  # noqa: N802 - it stands among the constants
@@ -44,6 +44,12 @@ def _object(required: dict[str, Schema], optional: dict[str, Schema] | None = No
     }
 
 
+EVENTS: Schema = {
+    "x-media-type": "text/event-stream",
+    **_object({"event": TEXT, "data": TEXT}, {"id": TEXT}),
+}
+"""Of each event of a stream."""
+
 _CHECKPOINT = _object(
     {"thread_id": TEXT, "checkpoint_ns": TEXT, "checkpoint_id": _nullable(TEXT)},
     {"checkpoint_map": OBJECT},
@@ -57,6 +63,8 @@ _STATE: Schema = {
     "checkpoint": _nullable(REF("Checkpoint")),
     "parent_checkpoint": _nullable(REF("Checkpoint")),
     "interrupts": {"type": "array", "items": OBJECT},
+    "checkpoint_id": _nullable(TEXT),
+    "parent_checkpoint_id": _nullable(TEXT),
 }
 
 ANSWERS: dict[str, Schema] = {
@@ -113,3 +121,24 @@ ANSWERS: dict[str, Schema] = {
     ),
 }
 """By name. Lists and objects of users' payloads are not described further."""
+
+
+def field_of(name: str) -> Schema:
+    """The name of a field of what has that name."""
+    return one_of_words(*(field for field in ANSWERS[name]["properties"] if field != "extracted"))
+
+
+def fields_of(name: str) -> Schema:
+    """A list of names of fields."""
+    return {"type": "array", "items": field_of(name)}
+
+
+def part_of(name: str) -> Schema:
+    """What has that name, or of its fields those that were selected."""
+    part = {key: value for key, value in ANSWERS[name].items() if key != "required"}
+    return {"anyOf": [REF(name), part]}
+
+
+def parts_of(name: str) -> Schema:
+    """A list of that."""
+    return {"type": "array", "items": part_of(name)}

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from ..actors.runtime import Runtime
-from ..domain.errors import ThreadExists
 from ..domain.views import RunSnapshot, ThreadSnapshot
+from .admission import Admissions
 from .auth import Authenticate
 from .bodies import RunBody
-from .catalogue import Assistant, Catalogue
-from .errors import Missing, Refused
+from .catalogue import Catalogue
+from .changes import Changes
+from .errors import Missing
 from .graphs import Graphs
 from .limits import Connections, Limits
 from .origins import Origins
-from .requests import options_of
 from .webhooks import Webhooks
 
 _MOST_REMEMBERED = 10_000
@@ -49,6 +49,10 @@ class Service:
         self.catalogue = Catalogue(runtime)
         self.graphs = Graphs(runtime)
         self.webhooks = Webhooks(runtime, private=private_webhooks)
+        self.changes = Changes()
+        self.admissions = Admissions(
+            runtime, self.catalogue, self.graphs, self.webhooks, self.changes
+        )
         self._handed_out: OrderedDict[str, None] = OrderedDict()
 
     # Threads.
@@ -63,25 +67,6 @@ class Service:
         thread = await self.runtime.get_thread(thread_id, user_id=user_id)
         if thread is None:
             raise Missing(f"There is no thread '{thread_id}'.")
-        return thread
-
-    async def _thread_for_run(
-        self, thread_id: str, body: RunBody, assistant: Assistant, user_id: str | None
-    ) -> ThreadSnapshot:
-        ours = {"graph_id": assistant.name, "assistant_id": assistant.assistant_id}
-        thread = await self.runtime.get_thread(thread_id, user_id=user_id)
-        if thread is None and body.if_not_exists == "create":
-            metadata = {**(body.metadata or {}), **ours}
-            try:
-                return await self.runtime.create_thread(
-                    thread_id, metadata=metadata, user_id=user_id
-                )
-            except ThreadExists:  # since a moment, or somebody else's
-                thread = await self.runtime.get_thread(thread_id, user_id=user_id)
-        if thread is None:
-            raise Missing(f"There is no thread '{thread_id}': create it, or ask for 'create'.")
-        if thread.metadata.get("graph_id") != assistant.name:
-            return await self.runtime.update_thread(thread_id, ours, user_id=user_id)
         return thread
 
     # Runs.
@@ -102,23 +87,7 @@ class Service:
             CallboardError: what `Runtime.create_run` raises.
 
         """
-        assistant = self.catalogue.find(body.assistant_id)
-        await self.webhooks.check(body.webhook)
-        thread: ThreadSnapshot | None = None
-        if thread_id is not None:
-            thread = await self._thread_for_run(thread_id, body, assistant, user_id)
-        elif body.command is not None and body.command.resume is not None:
-            raise Refused(400, "command.resume needs a thread: nothing waits on a new one.")
-        options = options_of(body, assistant, thread, user_id)
-        if thread is None and body.on_completion == "keep":
-            ours = {"graph_id": assistant.name, "assistant_id": assistant.assistant_id}
-            metadata = {**(body.metadata or {}), **ours}
-            thread = await self.runtime.create_thread(metadata=metadata, user_id=user_id)
-            options["scope"] = "stateful"
-        place = None if thread is None else thread.thread_id
-        run = await self.runtime.create_run(place, assistant.name, **options)
-        self.webhooks.follow(run)
-        return run
+        return await self.admissions.admit(await self.admissions.prepare(body, user_id, thread_id))
 
     async def run(self, thread_id: str, run_id: str, user_id: str | None) -> RunSnapshot:
         """A run on a thread.

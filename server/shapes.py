@@ -86,6 +86,8 @@ def thread_shape(
     status, failed = thread.status, last is not None and last.status in _FAILED
     if status is ThreadStatus.INTERRUPTED and state is not None and not state["next"]:
         status = ThreadStatus.IDLE  # somebody answered by changing the state
+    elif status is ThreadStatus.IDLE and _interrupts(state):
+        status = ThreadStatus.INTERRUPTED  # a copy of a thread that waits
     return {
         "thread_id": thread.thread_id,
         "created_at": thread.created_at.isoformat(),

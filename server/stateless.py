@@ -108,12 +108,12 @@ class StatelessRoutes:
             None if body.thread_id is None else uuid_of(body.thread_id, f"{place}.thread_id")
             for place, body in enumerate(bodies)
         ]
-        for body in bodies:
-            self._service.catalogue.find(body.assistant_id)
-        runs = [
-            await self._service.admit(body, user(request), thread)
+        admissions = self._service.admissions
+        wanted = [
+            await admissions.prepare(body, user(request), thread)
             for body, thread in zip(bodies, threads, strict=True)
         ]
+        runs = [await admissions.admit(each) for each in wanted]
         return JSONAnswer([run_shape(run) for run in runs])
 
     async def cancel_many(self, request: Request) -> Response:

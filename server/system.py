@@ -57,7 +57,14 @@ class SystemRoutes:
             _op("GET", "/ok", self.ok, "Health", answers={200: OBJECT}, public=True),
             _op("GET", "/info", self.info, "About this server", answers={200: OBJECT}, public=True),
             _op("GET", "/metrics", self.metrics, "Metrics", answers={200: PLAIN}),
-            _op("GET", "/openapi.json", self.openapi, "This description", public=True),
+            _op(
+                "GET",
+                "/openapi.json",
+                self.openapi,
+                "This description",
+                answers={200: OBJECT},
+                public=True,
+            ),
             _op(
                 "GET",
                 "/docs",

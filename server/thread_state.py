@@ -11,12 +11,13 @@ from ..domain.enums import ThreadStatus
 from ..domain.payload import JSON
 from ..domain.views import ThreadSnapshot
 from .bodies import HistoryBody, StateBody, StateUpdateBody
+from .checkpoints import address, state_at
 from .encoding import JSONAnswer
-from .errors import Invalid, Refused
+from .errors import Refused
 from .graphs import Threads
 from .operations import Operation, user
 from .parsing import flag, number, path_id, read, selected, words
-from .schemas import ARRAY_OF, BOOLEAN, COUNT, REF, TEXT
+from .schemas import BOOLEAN, LIMIT, TEXT, fields_of, part_of, parts_of
 from .service import Service
 
 _STATE = "/threads/{thread_id}/state"
@@ -38,9 +39,8 @@ class StateRoutes:
 
     def operations(self) -> list[Operation]:
         """What there is."""
-        state = {200: REF("ThreadState")}
-        names = {"type": "array", "items": TEXT}
-        query = {"subgraphs": BOOLEAN, "select": names}
+        state = {200: part_of("ThreadState")}
+        query = {"subgraphs": BOOLEAN, "select": fields_of("ThreadState")}
 
         return [
             _op("GET", _STATE, self.get, "Get state", query=query, answers=state),
@@ -72,7 +72,7 @@ class StateRoutes:
         ]
 
     def _histories(self) -> list[Operation]:
-        page = {"limit": COUNT, "before": TEXT}
+        page = {"limit": LIMIT, "before": TEXT}
         return [
             _op(
                 "POST",
@@ -80,7 +80,7 @@ class StateRoutes:
                 self.history,
                 "Get history",
                 body=HistoryBody,
-                answers={200: ARRAY_OF("ThreadState")},
+                answers={200: parts_of("ThreadState")},
             ),
             _op(
                 "GET",
@@ -88,7 +88,7 @@ class StateRoutes:
                 self.history_by_query,
                 "Get history by query",
                 query=page,
-                answers={200: ARRAY_OF("ThreadState")},
+                answers={200: parts_of("ThreadState")},
             ),
         ]
 
@@ -101,27 +101,28 @@ class StateRoutes:
 
     async def get_at_id(self, request: Request) -> Response:
         """The state at a checkpoint, by its id."""
-        checkpoint = {"checkpoint_id": request.path_params["checkpoint_id"]}
+        place = address(None, request.path_params["checkpoint_id"])
         subgraphs, names = flag(request, "subgraphs"), words(request, "select")
-        return await self._at(request, checkpoint, names, subgraphs=subgraphs)
+        return await self._at(request, place, names, subgraphs=subgraphs)
 
     async def get_at_checkpoint(self, request: Request) -> Response:
         """The state at a checkpoint, by all that names it."""
         body = await read(request, StateBody, self._service.limits.body_bytes)
-        return await self._at(request, body.checkpoint, body.select, subgraphs=body.subgraphs)
+        return await self._at(
+            request, address(body.checkpoint), body.select, subgraphs=body.subgraphs
+        )
 
     async def _at(
         self,
         request: Request,
-        checkpoint: dict[str, JSON],
+        place: dict[str, JSON],
         names: list[str] | None,
         *,
         subgraphs: bool,
     ) -> Response:
         thread = await self._find(request)
         threads = self._threads(thread)
-        _check(checkpoint)
-        state = await threads.state(thread.thread_id, checkpoint, subgraphs=subgraphs)
+        state = await state_at(threads, thread.thread_id, place, subgraphs=subgraphs)
         return _states([state], names, one=True)
 
     async def update(self, request: Request) -> Response:
@@ -129,16 +130,16 @@ class StateRoutes:
         body = await read(request, StateUpdateBody, self._service.limits.body_bytes)
         thread = await self._find(request)
         threads = self._threads(thread)
-        status = await self._service.runtime.thread_status(thread.thread_id)
-        if status is ThreadStatus.BUSY:
-            raise Refused(409, "The thread has a run in flight: wait for it, or cancel it.")
-        checkpoint = dict(body.checkpoint or {})
-        if body.checkpoint_id is not None:
-            checkpoint["checkpoint_id"] = body.checkpoint_id
-        _check(checkpoint)
-        new = await threads.update(
-            thread.thread_id, body.values, as_node=body.as_node, checkpoint=checkpoint
-        )
+        place = address(body.checkpoint, body.checkpoint_id)
+        async with self._service.changes.changing(thread.thread_id):
+            status = await self._service.runtime.thread_status(thread.thread_id)
+            if status is ThreadStatus.BUSY:
+                raise Refused(409, "The thread has a run in flight: wait for it, or cancel it.")
+            if "checkpoint_id" in place:
+                await state_at(threads, thread.thread_id, place)
+            new = await threads.update(
+                thread.thread_id, body.values, as_node=body.as_node, checkpoint=place
+            )
         await self._service.runtime.update_thread(thread.thread_id, {})  # it has changed
         return JSONAnswer({"checkpoint": new, "configurable": new, **(new or {})})
 
@@ -156,16 +157,16 @@ class StateRoutes:
     async def _history(self, request: Request, body: HistoryBody) -> Response:
         thread = await self._find(request)
         threads = self._service.graphs.threads_of(thread)
-        _check(body.checkpoint or {})
-        _check(body.before if isinstance(body.before, dict) else {})
+        before = address(body.before) if isinstance(body.before, dict) else body.before
+        place = address(body.checkpoint)
         states = []
         if threads is not None:
             states = await threads.history(
                 thread.thread_id,
                 limit=body.limit,
-                before=body.before,
+                before=before,
                 metadata=body.metadata,
-                checkpoint=body.checkpoint,
+                checkpoint=place,
             )
         return _states(states, body.select)
 
@@ -183,12 +184,6 @@ class StateRoutes:
         return threads
 
 
-def _check(checkpoint: dict[str, JSON]) -> None:
-    for name in ("checkpoint_id", "checkpoint_ns"):
-        if not isinstance(checkpoint.get(name, ""), str | None):
-            raise Invalid(f"checkpoint.{name}", "give a string")
-
-
 def _states(states: list[JSON], names: list[str] | None, *, one: bool = False) -> Response:
-    chosen = selected(states, names)
+    chosen = selected(states, names, "ThreadState")
     return JSONAnswer(chosen[0] if one else chosen)

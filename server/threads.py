@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..domain.errors import ThreadExists
+from ..domain.errors import CallboardError, ThreadExists
 from ..domain.payload import JSON
 from ..domain.queries import contains
 from ..domain.views import ThreadSnapshot
@@ -25,7 +25,7 @@ from .encoding import JSONAnswer
 from .errors import Invalid
 from .operations import Operation, user
 from .parsing import path_id, read, selected, uuid_of
-from .schemas import ARRAY_OF, REF
+from .schemas import REF, parts_of
 from .service import Service
 from .shapes import thread_shape
 
@@ -53,7 +53,7 @@ class ThreadRoutes:
 
     def operations(self) -> list[Operation]:
         """What there is."""
-        one, many, none = {200: REF("Thread")}, {200: ARRAY_OF("Thread")}, {204: None}
+        one, many, none = {200: REF("Thread")}, {200: parts_of("Thread")}, {204: None}
         number = {200: {"type": "integer"}}
 
         return [
@@ -118,7 +118,11 @@ class ThreadRoutes:
             return JSONAnswer(await self._shape(known))
         if threads is not None and body.supersteps:
             steps = [[each.model_dump() for each in step.updates] for step in body.supersteps]
-            await threads.apply(thread.thread_id, steps)
+            try:
+                await threads.apply(thread.thread_id, steps)
+            except CallboardError:
+                await self._delete(thread.thread_id, owner)
+                raise
         return JSONAnswer(await self._shape(thread))
 
     async def get(self, request: Request) -> Response:
@@ -191,7 +195,7 @@ class ThreadRoutes:
                 name: _extract(each, path) for name, path in (body.extract or {}).items()
             }
         names = [*body.select, *(["extracted"] if body.extract else [])] if body.select else None
-        return JSONAnswer(selected(page, names), headers=headers)
+        return JSONAnswer(selected(page, names, "Thread"), headers=headers)
 
     async def _total(self, body: ThreadSearchBody, owner: str | None, here: int) -> int:
         if here < body.limit and (here or not body.offset):
@@ -259,14 +263,15 @@ def _criteria(body: ThreadSearchBody, owner: str | None) -> dict[str, Any]:
 
 def _extract(whole: JSON, path: str) -> JSON:
     """What lies at a path, as `values.messages[-1].content`; `None` if nothing does."""
-    for name, index in _STEP.findall(path):
+    steps = _STEP.findall(path)
+    for name, index in steps:
         if index and isinstance(whole, list) and -len(whole) <= int(index) < len(whole):
             whole = whole[int(index)]
         elif name and isinstance(whole, dict):
             whole = whole.get(name)
         else:
             return None
-    return whole
+    return whole if steps else None  # a thread cannot hold itself
 
 
 def _check_ttl(ttl: object) -> None:

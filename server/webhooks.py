@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from http.client import HTTPConnection, HTTPSConnection
-from ipaddress import ip_address
-from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import structlog
 
@@ -17,6 +15,7 @@ from ..actors.settlement import error_data
 from ..domain.enums import RunStatus
 from ..domain.payload import JSON
 from ..domain.views import RunResult, RunSnapshot
+from .addresses import is_public
 from .encoding import to_bytes
 from .errors import Invalid
 from .shapes import OURS, outcome_shape, run_shape
@@ -24,7 +23,12 @@ from .shapes import OURS, outcome_shape, run_shape
 _log = structlog.get_logger("callboard.server")
 
 _PATIENCE = 10.0
-"""Seconds the other side may take."""
+"""Seconds the other side may take, all in all."""
+_AT_ONCE = 64
+"""Reports that are on their way at the same time; the others wait."""
+_LOOKING_UP = 4
+"""OS threads that look names up: not those of graphs, which slow names would hold up."""
+_SAFE = "/%:@!$&'()*+,;=~"
 _FAILED = frozenset({RunStatus.ERROR, RunStatus.TIMEOUT})
 
 
@@ -45,6 +49,10 @@ class Webhooks:
         self._runtime = runtime
         self._private = private
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reporting: set[asyncio.Task[None]] = set()
+        """Those of them whose runs have ended."""
+        self._lookups = ThreadPoolExecutor(_LOOKING_UP, "callboard-webhook")
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def check(self, url: str | None) -> None:
         """See whether a run may name this webhook.
@@ -55,11 +63,12 @@ class Webhooks:
         """
         if url is None:
             return
-        place = urlsplit(url)
-        if place.scheme not in ("http", "https") or not place.hostname:
-            raise Invalid("webhook", "give an absolute URL with http or https")
         try:
-            await asyncio.to_thread(self._address, place)
+            place = urlsplit(url)
+            if place.scheme not in ("http", "https") or not place.hostname:
+                raise Invalid("webhook", "give an absolute URL with http or https")
+            async with asyncio.timeout(_PATIENCE):
+                await self._addresses(place)
         except (OSError, ValueError) as error:
             raise Invalid("webhook", f"give an address that can be reached ({error})") from error
 
@@ -70,50 +79,97 @@ class Webhooks:
             task = asyncio.create_task(self._post_at_end(run, url), name="callboard webhook")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._reporting.discard)
 
     async def resume(self) -> None:
         """Follow the runs that were in flight when the server started."""
         for run in await self._runtime.list_in_flight():
             self.follow(run)
 
+    async def aclose(self) -> None:
+        """Give the reports on their way their time, follow no run any more, look up no name."""
+        for task in self._tasks - self._reporting:
+            task.cancel()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=_PATIENCE)
+            for task in late:
+                task.cancel()
+        self._lookups.shutdown(wait=False)
+
     async def _post_at_end(self, run: RunSnapshot, url: str) -> None:
         try:
             result = await self._runtime.wait(run.run_id)
+            if (task := asyncio.current_task()) is not None:
+                self._reporting.add(task)
             body = to_bytes(_report(run, result))
-            await asyncio.to_thread(self._post, urlsplit(url), body)
+            async with self._turns, asyncio.timeout(_PATIENCE):
+                await self._post(urlsplit(url), body)
         except Exception as error:  # noqa: BLE001 - whatever is wrong is theirs to see to
             _log.warning("webhook_failed", run_id=run.run_id, url=url, error=repr(error))
 
-    def _post(self, place: SplitResult, body: bytes) -> None:
-        address = self._address(place)
-        kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
-        connection: Any = kind(str(place.hostname), place.port, timeout=_PATIENCE)
-        # To the address that was looked at, whatever the name says by now.
-        connection._create_connection = lambda _, *rest: socket.create_connection(address, *rest)
+    async def _post(self, place: SplitResult, body: bytes) -> None:
+        reader, writer = await self._connect(place)
         try:
-            path = (place.path or "/") + (f"?{place.query}" if place.query else "")
-            connection.request("POST", path, body, {"Content-Type": "application/json"})
-            status = connection.getresponse().status
-            if status >= 300:
-                raise OSError(f"it answered {status}")
+            writer.write(_head(place, len(body)) + body)
+            await writer.drain()
+            # A redirection is a failure: where it leads has not been looked at.
+            line = (await reader.readline()).decode("latin-1").split(None, 2)
+            if len(line) < 2 or not line[0].startswith("HTTP/") or not line[1].startswith("2"):
+                raise OSError(f"it answered {' '.join(line) or 'nothing'}")
         finally:
-            connection.close()
+            writer.close()
 
-    def _address(self, place: SplitResult) -> tuple[str, int]:
+    async def _connect(
+        self, place: SplitResult
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """To one of the addresses that are looked at now, whatever the name says later."""
+        secure = place.scheme == "https"
+        failed: Exception | None = None
+        for host, port in await self._addresses(place):
+            try:
+                return await asyncio.open_connection(
+                    host, port, ssl=secure, server_hostname=place.hostname if secure else None
+                )
+            except OSError as error:
+                failed = error
+        raise failed or OSError("it has no address")
+
+    async def _addresses(self, place: SplitResult) -> list[tuple[str, int]]:
         """Where a URL leads.
 
         Raises:
-            OSError: its name is not known.
-            ValueError: it leads where it must not.
+            OSError: its name is not known, or not in time.
+            ValueError: it leads where it must not, be it one address of several.
 
         """
         port = place.port or (443 if place.scheme == "https" else 80)
-        found = socket.getaddrinfo(place.hostname, port, type=socket.SOCK_STREAM)
-        for *_, (host, *_) in found:
-            address = ip_address(str(host).partition("%")[0])
-            if not self._private and not address.is_global:
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(
+            self._lookups, lambda: socket.getaddrinfo(place.hostname, port, 0, socket.SOCK_STREAM)
+        )
+        hosts = list(dict.fromkeys(str(host) for *_, (host, *_) in found))
+        for host in hosts:
+            if not self._private and not is_public(host):
                 raise ValueError(f"{host} is private")
-        return str(found[0][4][0]), port
+        return [(host, port) for host in hosts]
+
+
+def _head(place: SplitResult, length: int) -> bytes:
+    name = str(place.hostname).encode("idna").decode()
+    host = f"[{name}]" if ":" in name else name
+    if place.port is not None:
+        host += f":{place.port}"
+    path = quote(place.path or "/", safe=_SAFE)
+    query = f"?{quote(place.query, safe=_SAFE + '?')}" if place.query else ""
+    lines = (
+        f"POST {path}{query} HTTP/1.1",
+        f"Host: {host}",
+        "User-Agent: callboard",
+        "Content-Type: application/json",
+        f"Content-Length: {length}",
+        "Connection: close",
+    )
+    return "\r\n".join((*lines, "", "")).encode()
 
 
 def _report(run: RunSnapshot, result: RunResult) -> dict[str, JSON]:

@@ -3,13 +3,17 @@
 import asyncio
 import json
 import os
+import sys
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
-from langgraph.checkpoint.memory import InMemorySaver
+from langchain_core.runnables import RunnableConfig
+from langgraph_sdk.runtime import ServerRuntime
 
 from callboard.actors.executors.langgraph import LangGraphExecutor
 from callboard.cli import main
+from callboard.cli.environment import read_environment
 from callboard.cli.loading import Unusable
 from callboard.cli.project import read_project
 from callboard.cli.project_graphs import made
@@ -61,6 +65,67 @@ def test_the_environment_is_an_object_or_a_file(project, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('KEY="-----BEGIN-----\nabc\n"', "-----BEGIN-----\nabc\n"),
+        (r'KEY="one\ntwo \"three\""', 'one\ntwo "three"'),
+        (r"KEY='one\ntwo \'three\''", r"one\ntwo 'three'"),
+        ("KEY = a=b#c  # said", "a=b#c"),
+        ("KEY=${CALLBOARD_TEST}/${MISSING:-x}", "before/x"),
+        ("A=1\r\nKEY=${A}2\r\n", "12"),
+        ("\ufeffKEY=1\n\nALONE\n", "1"),
+        ("KEY='a # b' # said\n# KEY=2", "a # b"),
+    ],
+)
+def test_a_file_of_variables_may_be_quoted_and_refer_to_others(text, wanted):
+    assert read_environment(text, ".env", {"CALLBOARD_TEST": "before"})["KEY"] == wanted
+
+
+def test_a_line_that_sets_nothing_is_told():
+    with pytest.raises(Unusable, match="sets nothing: '= what'"):
+        read_environment("KEY=1\n= what\n", ".env", {})
+
+
+def test_a_file_of_a_package_is_the_module_that_its_others_import(project, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    package = tmp_path / "src" / "callboard_test_agent"
+    (package / "nodes").mkdir(parents=True)
+    for folder in (package, package / "nodes"):
+        (folder / "__init__.py").touch()
+    (package / "state.py").write_text("seen = []\n")
+    (package / "nodes" / "one.py").write_text("from ..state import seen\nseen.append('one')\n")
+    (package / "graph.py").write_text(
+        "from callboard_test_agent.state import seen\nfrom .nodes import one\ngraph = seen\n"
+    )
+    graphs = {"it": "./src/callboard_test_agent/graph.py:graph"}
+    place = "./src/callboard_test_agent/nodes/one.py:seen"
+
+    loaded = read_project(project({"graphs": {**graphs, "again": place}})).load()
+
+    assert loaded == {"it": ["one"], "again": ["one"]}
+
+
+def test_modules_are_found_in_the_folders_a_project_depends_on(project, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "callboard_test_shared.py").write_text("graph = 'shared'\n")
+    (tmp_path / "agent.py").write_text("from callboard_test_shared import graph\n")
+    document = {"dependencies": [".", "./shared", "httpx", "./gone"]}
+
+    entered = read_project(project({**document, "graphs": {"it": "./agent.py:graph"}}))
+    entered.enter()
+
+    assert entered.imports == (tmp_path, tmp_path / "shared")
+    assert entered.load() == {"it": "shared"}
+
+
+def test_what_a_project_says_of_its_users_is_passed_over_when_the_server_is_told_otherwise(project):
+    path = project({"graphs": {}, "auth": {"path": "./auth.py:auth"}, "http": {"app": "x"}})
+
+    assert read_project(path, guarded=True).unread == ("auth", "http")
+
+
+@pytest.mark.parametrize(
     ("document", "fault"),
     [
         ("{", "cannot be read"),
@@ -68,6 +133,7 @@ def test_the_environment_is_an_object_or_a_file(project, tmp_path, monkeypatch):
         ({"graphs": {"a": 3}}, "needs a place"),
         ({"graphs": {}, "env": "missing.env"}, "env cannot be read"),
         ({"graphs": {}, "env": [1]}, "neither an object nor a file"),
+        ({"graphs": {}, "dependencies": "."}, "no list of strings"),
         ({"graphs": {}, "auth": {"path": "./auth.py:auth"}}, "see --auth"),
     ],
 )
@@ -104,39 +170,67 @@ async def later():
 
 
 @asynccontextmanager
-async def opened(config):
-    assert config == {"configurable": {}}
+async def opened():
     yield graph().compile()
 
 
 @pytest.mark.parametrize("found", [graph(), graph().compile(), graph, later, opened])
-def test_a_graph_may_be_compiled_or_not_or_made_and_gets_a_checkpointer(found):
-    saver = InMemorySaver()
-
+def test_a_graph_may_be_compiled_or_not_or_made(found):
     async def story():
         async with AsyncExitStack() as stack:
-            agents = await made({"it": found}, saver, stack)
+            agents = await made({"it": found}, stack)
             return await finish(LangGraphExecutor(agents["it"]), FakeRun({"path": []}))
 
     assert asyncio.run(story()).output == {"path": ["a"]}
-    assert saver.storage
 
 
-def test_a_graph_keeps_its_own_checkpointer():
-    own = InMemorySaver()
+@asynccontextmanager
+async def opened_by(config: RunnableConfig):
+    yield steps((config["configurable"]["node"], goes("a")))
 
+
+async def made_by(runtime: "ServerRuntime[Any]", config=None):
+    context = runtime.execution_runtime.context
+    return steps((config["configurable"]["node"], goes(context["says"])))
+
+
+def made_by_runtime(runtime: ServerRuntime):
+    return steps(("a", goes(runtime.access_context)))
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [(opened_by, "a"), (made_by, "b"), (made_by_runtime, "threads.create_run")],
+)
+def test_a_factory_is_called_for_each_run_with_what_the_run_is_configured_with(found, said):
     async def story():
         async with AsyncExitStack() as stack:
-            graphs = {"own": graph().compile(checkpointer=own)}
-            return await made(graphs, InMemorySaver(), stack)
+            executor = LangGraphExecutor((await made({"it": found}, stack))["it"])
+            outputs = []
+            for number, node in enumerate(("one", "two")):
+                run = FakeRun({"path": []}, run_id=f"run-{number}", context={"says": "b"})
+                run.config = {"configurable": {"node": node}}
+                outputs.append((await finish(executor, run)).output)
+            return outputs
 
-    assert asyncio.run(story())["own"].checkpointer is own
+    # The second run goes on from what the first has left.
+    assert asyncio.run(story()) == [{"path": [said]}, {"path": [said, said]}]
+
+
+@pytest.mark.parametrize("found", [lambda a, b: a, lambda a, b, c: a], ids=["two", "three"])
+def test_a_factory_that_takes_what_is_not_known_is_refused(found):
+    async def story():
+        async with AsyncExitStack() as stack:
+            await made({"it": found}, stack)
+
+    with pytest.raises(Unusable, match="'it' is made by a function of a, b"):
+        asyncio.run(story())
 
 
 def test_what_is_no_graph_is_refused():
     async def story():
         async with AsyncExitStack() as stack:
-            await made({"it": 3}, None, stack)
+            await made({"it": 3}, stack)
 
     with pytest.raises(Unusable, match="'it' is a int"):
         asyncio.run(story())

@@ -47,7 +47,7 @@ async def test_the_project_is_served_as_it_is_described(monkeypatch):
     project = read_project(EXAMPLES / "langgraph_project" / "langgraph.json")
     assert project.env == {"ASSISTANT_NAME": "Polonius"}
     async with AsyncExitStack() as stack:
-        runtime = Runtime(await made(project.load(), None, stack), drain_timeout=0.0)
+        runtime = Runtime(await made(project.load(), stack), drain_timeout=0.0)
         async with serving(runtime=runtime) as served:
             runs, threads = served.client.runs, served.client.threads
             asked = {"messages": [{"role": "user", "content": "words, words, words"}]}

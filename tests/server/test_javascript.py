@@ -39,7 +39,7 @@ def script(tmp_path_factory):
 @story
 async def test_a_client_in_javascript_finds_what_it_knows(script):
     async with AsyncExitStack() as stack:
-        agents = await made(read_project(PROJECT).load(), None, stack)
+        agents = await made(read_project(PROJECT).load(), stack)
         async with serving(runtime=Runtime(agents, drain_timeout=0.0)) as served:
             node = await asyncio.create_subprocess_exec(
                 "node", script, served.url, stderr=asyncio.subprocess.PIPE

@@ -26,6 +26,25 @@ def test_a_page_may_ask_where_it_is_known(chosen, authenticated, allowed):
 
 
 @pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("localhost:2024", True),
+        ("127.0.0.1", True),
+        ("[::1]:2024", True),
+        ("evil.org:2024", False),
+        ("localhost.evil.org", False),
+        ("[::1", False),
+        (None, False),
+    ],
+)
+def test_a_page_that_has_its_own_name_lead_here_may_not(host, known):
+    origins = Origins(None, authenticated=False, hosts=("localhost", "127.0.0.1", "::1"))
+
+    assert origins.answers_to(host) is known
+    assert Origins(None, authenticated=False).answers_to(host)
+
+
+@pytest.mark.parametrize(
     "origin", ["null", "http://localhost.evil.org", "http://evil.org/localhost"]
 )
 def test_a_page_that_only_looks_near_may_not(origin):

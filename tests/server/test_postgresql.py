@@ -1,29 +1,17 @@
 """A server on PostgreSQL: runs and the states of graphs in one database, across restarts."""
 
-from contextlib import AsyncExitStack, asynccontextmanager
-
-from callboard.cli.project_graphs import checkpointer, made
 from tests.executors.graphs import goes, steps
 from tests.server.house import serving, story
-
-
-@asynccontextmanager
-async def served_on(url):
-    async with AsyncExitStack() as stack:
-        saver = await stack.enter_async_context(checkpointer(url))
-        agents = await made({"steps": steps(("a", goes("a")))}, saver, stack)
-        async with serving(agents, store=url) as served:
-            yield served
 
 
 @story
 async def test_threads_runs_and_states_are_there_after_a_restart(postgres):
     url = postgres.new_database()
-    async with served_on(url) as first:
+    async with serving({"steps": steps(("a", goes("a")))}, store=url) as first:
         thread_id = (await first.client.threads.create(metadata={"n": 1}))["thread_id"]
         await first.client.runs.wait(thread_id, "steps", input={"path": ["in"]})
 
-    async with served_on(url) as second:
+    async with serving({"steps": steps(("a", goes("a")))}, store=url) as second:
         values = await second.client.runs.wait(thread_id, "steps", input={"path": ["more"]})
         thread = await second.client.threads.get(thread_id)
         runs = await second.client.runs.list(thread_id)

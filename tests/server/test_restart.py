@@ -153,4 +153,3 @@ async def test_a_server_that_is_told_to_stop_lets_short_runs_finish(tmp_path):
 
     assert answer == {"pages": ["a", "gate", "b"]}
     assert code == -signal.SIGTERM
-    assert (tmp_path / "runs.checkpoints.db").exists()

@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+import socket
 from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.server.house import serving, story
+from callboard.server.addresses import is_public
+from tests.executors.graphs import Gate
+from tests.server.house import gated, serving, story
 
 
 @asynccontextmanager
-async def listener():
+async def listener(status="204 No Content", headers=""):
     """An address, and what is posted there."""
     posted = asyncio.Queue()
 
@@ -18,7 +21,7 @@ async def listener():
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = int(head.lower().partition("content-length: ")[2].partition("\r\n")[0])
         posted.put_nowait((head.splitlines()[0], json.loads(await reader.readexactly(length))))
-        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n".encode())
         await writer.drain()
         writer.close()
         await writer.wait_closed()
@@ -68,6 +71,18 @@ async def test_a_webhook_that_fails_harms_nobody():
         "http://2130706433/",
         "file:///etc/passwd",
         "//host/path",
+        "http://[::1",
+        "http://0x7f.1/",
+        "http://0177.0.0.1/",
+        "http://[::ffff:10.0.0.1]/",
+        "http://[64:ff9b::7f00:1]/",
+        "http://[2002:a00:1::]/",
+        "http://[::127.0.0.1]/",
+        "http://[fd00::1]/",
+        "http://[fe80::1%25lo]/",
+        "http://[ff02::1]/",
+        "http://224.0.0.1/",
+        "http://100.64.0.1/",
     ],
 )
 @story
@@ -79,3 +94,65 @@ async def test_private_addresses_are_refused(url):
 
         assert answer.status_code == 422
         assert "webhook" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "host", ["1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101", "2002:101:101::"]
+)
+def test_addresses_of_the_internet_are_public(host):
+    assert is_public(host)
+
+
+@story
+async def test_a_redirection_is_not_followed():
+    async with listener() as (inner, reached):
+        moved = listener("307 Temporary Redirect", f"Location: {inner}\r\n")
+        async with moved as (url, posted), serving(private_webhooks=True) as served:
+            await served.client.runs.wait(None, "echo", webhook=url)
+            await posted.get()
+        # What was on its way has arrived: the server has ended.
+        assert reached.empty()
+
+
+@story
+async def test_a_name_is_looked_at_again_when_it_is_connected_to(monkeypatch):
+    places = {"name": "1.1.1.1"}
+    real = socket.getaddrinfo
+
+    def look_up(host, *rest, **options):
+        return real(places.get(host, host), *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    gate = Gate()
+    async with listener() as (url, posted), serving(gated(slow=gate)) as served:
+        port = url.rpartition(":")[2]
+        await served.client.runs.create(None, "slow", webhook=f"http://name:{port}/hook")
+        reports = [each for each in asyncio.all_tasks() if "webhook" in each.get_name()]
+        places["name"] = "127.0.0.1"
+        gate.open.set()
+        await asyncio.wait(reports)
+
+        assert posted.empty()
+
+
+@story
+async def test_silent_webhooks_hold_nobody_up():
+    held = []
+
+    async def keep(reader, writer):
+        held.append(writer)
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(keep, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    async with silent, listener() as (url, posted), serving(private_webhooks=True) as served:
+        runs = served.client.runs
+        for _ in range(20):
+            await runs.wait(None, "echo", webhook=f"http://127.0.0.1:{port}/")
+
+        run = await runs.create(None, "echo", webhook=url)
+
+        assert (await posted.get())[1]["run_id"] == run["run_id"]
+        for writer in held:
+            writer.close()
