@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -143,7 +144,8 @@ class ThreadCalls(Lifecycle):
         patch = PatchThread(thread.thread_id, kept, self._open_house().kernel.clock.now())
         if await self._record(thread.thread_id, patch) is Verdict.STALE:
             raise ThreadNotFound(thread_id)
-        return await self.require_thread(thread_id, user_id=user_id)
+        merged = {**thread.metadata, **kept}
+        return replace(thread, metadata=merged, updated_at=max(patch.at, thread.updated_at))
 
     async def require_thread(self, thread_id: str, *, user_id: str | None = None) -> ThreadSnapshot:
         """A thread as it is recorded.

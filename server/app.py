@@ -96,14 +96,14 @@ def _operations(
     service: Service, metrics: MetricsObserver, operators: Collection[str]
 ) -> list[Operation]:
     system = SystemRoutes(service, metrics)
-    operations = [
-        *system.operations(),
-        *DashboardRoutes(service, operators).operations(),
-        *AssistantRoutes(service).operations(),
+    operations = [  # routes are tried one after the other
+        *RunRoutes(service).operations(),
+        *StatelessRoutes(service).operations(),
         *ThreadRoutes(service).operations(),
         *StateRoutes(service).operations(),
-        *StatelessRoutes(service).operations(),
-        *RunRoutes(service).operations(),
+        *AssistantRoutes(service).operations(),
+        *DashboardRoutes(service, operators).operations(),
+        *system.operations(),
     ]
     system.describe(operations)
     return operations

@@ -107,7 +107,8 @@ class RunAnswers:
         )
 
     async def _outcome(self, run: RunSnapshot) -> JSON:
-        result: RunResult = await self._runtime.wait(run.run_id)
+        ended = run.status.is_terminal
+        result = RunResult.of(run) if ended else await self._runtime.wait(run.run_id)
         values = await self._values(run) if result.status is RunStatus.INTERRUPTED else None
         return outcome_shape(result, values)
 
