@@ -143,9 +143,8 @@ class ThreadActor(ErasingActor):
 
     def _replace_failed_runs(self, crash: BaseException) -> None:
         """Find runs whose actors' failures were told to an incarnation that failed itself."""
-        for member in self._queue.members():
-            if member.ref.actor_inbox.suspended:
-                self._replace_run_actor(member, crash)
+        for ref in self.kernel.undecided(self.actor_ref):
+            self._run_crashed(Crashed(ref, crash))
 
     def _do_what_was_asked_meanwhile(self) -> None:
         for message, reply in self._early:

@@ -5,7 +5,7 @@ What they mean is known to whoever wrote them; see `callboard.actors.executors.l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 
@@ -47,7 +47,9 @@ class GraphState(NamedTuple):
 class GraphCheckpoints(Protocol):
     """Keeps the states of graphs. What it has answered is durable.
 
-    All methods raise `StoreUnavailable` where the store does not answer.
+    What is to be written is taken at once, and written in the order in which it was given; one
+    need not await it. Reads see what has been answered. All raise `StoreUnavailable` where the
+    store does not answer.
     """
 
     async def find(
@@ -77,29 +79,29 @@ class GraphCheckpoints(Protocol):
         """
         ...
 
-    async def save(self, checkpoint: GraphCheckpoint) -> None:
+    def save(self, checkpoint: GraphCheckpoint) -> Awaitable[None]:
         """Keep a checkpoint, instead of one with the same id."""
         ...
 
-    async def save_writes(
+    def save_writes(
         self,
         thread_id: str,
         namespace: str,
         checkpoint_id: str,
         writes: Sequence[GraphWrite],
-    ) -> None:
+    ) -> Awaitable[None]:
         """Keep what a task wrote. What is there stays, but for places below zero."""
         ...
 
-    async def forget_thread(self, thread_id: str) -> None:
+    def forget_thread(self, thread_id: str) -> Awaitable[None]:
         """Delete all of a thread."""
         ...
 
-    async def forget_runs(self, run_ids: Sequence[str]) -> None:
+    def forget_runs(self, run_ids: Sequence[str]) -> Awaitable[None]:
         """Delete the checkpoints that these runs made, with what was written on them."""
         ...
 
-    async def copy_thread(self, source: str, target: str) -> None:
+    def copy_thread(self, source: str, target: str) -> Awaitable[None]:
         """Give a thread without checkpoints all those of another."""
         ...
 

@@ -23,12 +23,12 @@ from .langgraph_drawing import GraphDrawing
 from .langgraph_frames import STREAM_MODES, frame_name, graph_modes, to_json
 from .langgraph_messages import WHOLE, GrowingMessages
 from .langgraph_parts import parts_of
-from .langgraph_request import check, checkpoint_thread, config_of
+from .langgraph_request import check, checkpoint_thread, config_of, durability_of
 from .langgraph_restart import start_of
 from .langgraph_saver import FencedSaver
 from .langgraph_source import GivenGraph, GraphSource, MadeGraphs, compiled
 from .langgraph_state import Captured, capture_thread, restore_thread, root_of
-from .langgraph_store import StoreSaver
+from .langgraph_store import StoreSaver, writing_behind
 from .langgraph_threads import GraphThreads
 from .langgraph_usage import Conversation
 from .os_threads import OsThreadCalls
@@ -171,11 +171,20 @@ class LangGraphExecutor:
         self, run: RunContext, captured: Captured, calls: OsThreadCalls
     ) -> AttemptOutput:
         calls.watch()
-        async with self._opened(run) as graph:
-            return await self._run(graph, run, captured)
+        durability = durability_of(run.config)
+        async with (
+            self._opened(run) as graph,
+            writing_behind(self._saver_for(run), durability) as saver,
+        ):
+            return await self._run(graph, saver, run, captured)
 
-    async def _run(self, graph: Graph, run: RunContext, captured: Captured) -> AttemptOutput:
-        saver = self._saver_for(run)
+    async def _run(
+        self,
+        graph: Graph,
+        saver: BaseCheckpointSaver[Any] | None,
+        run: RunContext,
+        captured: Captured,
+    ) -> AttemptOutput:
         if saver is not None:
             fence = FencedSaver(saver, run, captured.undo)
             graph = graph.copy({"checkpointer": fence})

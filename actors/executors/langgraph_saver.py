@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from inspect import signature
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -129,7 +130,7 @@ class FencedSaver(BaseCheckpointSaver[Any]):
         self._inner = inner
         self._run = run
         self._undo = undo
-        self._takes_path = "task_path" in signature(inner.aput_writes).parameters
+        self._takes_path = _takes_path(type(inner).aput_writes)
 
     @property
     def config_specs(self) -> list[Any]:
@@ -270,6 +271,12 @@ class FencedSaver(BaseCheckpointSaver[Any]):
     def _check(self) -> None:
         if self._run.fenced:
             raise AttemptFenced(self._run.run_id)
+
+
+@cache
+def _takes_path(aput_writes: Callable[..., Any]) -> bool:
+    """Savers from before there were paths do not."""
+    return "task_path" in signature(aput_writes).parameters
 
 
 def _asked(found: CheckpointTuple, task_id: str) -> Iterator[str]:

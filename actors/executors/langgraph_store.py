@@ -7,7 +7,9 @@ several graphs write at the same time is committed together.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from copy import copy
 from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
@@ -48,12 +50,40 @@ class StoreSaver(BaseCheckpointSaver[int]):
         super().__init__(serde=serde)
         self._kept = kept
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._behind: list[Awaitable[None]] | None = None
+        """What is being written, where that is not waited for at once."""
+
+    def behind(self) -> StoreSaver:
+        """One that does not wait for what it writes, until it reads or is flushed."""
+        behind = copy(self)
+        behind._behind = []
+        return behind
+
+    async def flush(self) -> None:
+        """Wait for all that is being written.
+
+        Raises:
+            StoreUnavailable: some of it is not stored.
+
+        """
+        if self._behind:
+            written, self._behind[:] = self._behind[:], []
+            for error in await asyncio.gather(*written, return_exceptions=True):
+                if error is not None:
+                    raise error
+
+    async def _written(self, written: Awaitable[None]) -> None:
+        if self._behind is None:
+            await written
+        else:
+            self._behind.append(written)
 
     # Reading.
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that a config names, or its thread's latest in the namespace."""
         self._loop = asyncio.get_running_loop()
+        await self.flush()
         thread_id, namespace = _place(config)
         found = await self._kept.find(thread_id, namespace, get_checkpoint_id(config))
         return None if found is None else self._tuple(found)[0]
@@ -75,6 +105,7 @@ class StoreSaver(BaseCheckpointSaver[int]):
             limit: most of them.
 
         """
+        await self.flush()
         configurable = {} if config is None else config["configurable"]
         wanted = configurable.get("checkpoint_id")
         last = None if before is None else get_checkpoint_id(before)
@@ -134,7 +165,7 @@ class StoreSaver(BaseCheckpointSaver[int]):
             kind,
             state,
         )
-        await self._kept.save(kept)
+        await self._written(self._kept.save(kept))
         return _config(kept, kept.checkpoint_id)
 
     async def aput_writes(
@@ -157,7 +188,7 @@ class StoreSaver(BaseCheckpointSaver[int]):
             for place, (channel, value) in enumerate(writes)
         ]
         checkpoint_id = str(config["configurable"]["checkpoint_id"])
-        await self._kept.save_writes(thread_id, namespace, checkpoint_id, rows)
+        await self._written(self._kept.save_writes(thread_id, namespace, checkpoint_id, rows))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete all of a thread."""
@@ -231,6 +262,30 @@ class StoreSaver(BaseCheckpointSaver[int]):
             work.close()
             raise WrongLoop
         return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+
+@asynccontextmanager
+async def writing_behind(
+    saver: BaseCheckpointSaver[Any] | None, durability: str | None
+) -> AsyncIterator[BaseCheckpointSaver[Any] | None]:
+    """For one attempt: its steps do not wait until they are stored, its end does.
+
+    Args:
+        saver: the graph's.
+        durability: as LangGraph has it; with `sync` each step waits.
+
+    """
+    if not isinstance(saver, StoreSaver) or durability == "sync":
+        yield saver
+        return
+    behind = saver.behind()
+    try:
+        yield behind
+    except BaseException:
+        with suppress(Exception):  # what ended the attempt matters more
+            await behind.flush()
+        raise
+    await behind.flush()
 
 
 def _running() -> asyncio.AbstractEventLoop | None:

@@ -115,20 +115,20 @@ class SqlGraphCheckpoints:
 
     # Writing.
 
-    async def save(self, checkpoint: GraphCheckpoint) -> None:
+    def save(self, checkpoint: GraphCheckpoint) -> Awaitable[None]:
         """See `GraphCheckpoints`."""
         values = checkpoint._asdict()
-        await self._together(
+        return self._together(
             lambda c: _run(self._statements.save, c, values), lambda: self._latest.saved(checkpoint)
         )
 
-    async def save_writes(
+    def save_writes(
         self,
         thread_id: str,
         namespace: str,
         checkpoint_id: str,
         writes: Sequence[GraphWrite],
-    ) -> None:
+    ) -> Awaitable[None]:
         """See `GraphCheckpoints`."""
         at = {"thread_id": thread_id, "namespace": namespace, "checkpoint_id": checkpoint_id}
 
@@ -139,24 +139,24 @@ class SqlGraphCheckpoints:
                 _run(statement, connection, at | write._asdict())
 
         place = (thread_id, namespace, checkpoint_id)
-        await self._together(work, lambda: self._latest.wrote(place, writes))
+        return self._together(work, lambda: self._latest.wrote(place, writes))
 
-    async def forget_thread(self, thread_id: str) -> None:
+    def forget_thread(self, thread_id: str) -> Awaitable[None]:
         """See `GraphCheckpoints`."""
-        await self._together(
+        return self._together(
             lambda c: self._statements.forget_thread(c, thread_id),
             lambda: self._latest.forget_thread(thread_id),
         )
 
-    async def forget_runs(self, run_ids: Sequence[str]) -> None:
+    def forget_runs(self, run_ids: Sequence[str]) -> Awaitable[None]:
         """See `GraphCheckpoints`."""
-        await self._together(
+        return self._together(
             lambda c: self._statements.forget_runs(c, run_ids), self._latest.forget
         )
 
-    async def copy_thread(self, source: str, target: str) -> None:
+    def copy_thread(self, source: str, target: str) -> Awaitable[None]:
         """See `GraphCheckpoints`."""
-        await self._together(
+        return self._together(
             lambda c: self._statements.copy_thread(c, source, target),
             lambda: self._latest.forget_thread(target),
         )
@@ -166,12 +166,13 @@ class SqlGraphCheckpoints:
         if self._writing is not None:
             await asyncio.wait((self._writing,))
 
-    async def _together(self, work: Work, note: Callable[[], None]) -> None:
+    def _together(self, work: Work, note: Callable[[], None]) -> Awaitable[None]:
         waiting = _Waiting(work, note, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._drain(), name="callboard graph states")
-        await waiting.done
+        waiting.done.add_done_callback(_look)
+        return waiting.done
 
     async def _drain(self) -> None:
         while self._waiting:
@@ -216,6 +217,12 @@ class _Waiting(NamedTuple):
             self.done.cancel()
         else:
             self.done.set_exception(error)
+
+
+def _look(done: asyncio.Future[None]) -> None:
+    """Nobody need wait for it: asyncio is not to complain."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _all(group: list[_Waiting], connection: Connection) -> None:

@@ -25,6 +25,7 @@ from callboard.domain import (
     slot_of,
 )
 from callboard.domain.store_errors import StoreUnavailable
+from callboard.kernel import Crashed
 from callboard.observers import Observed
 from callboard.observers.journal_messages import Deliver
 from callboard.store import Entry
@@ -845,5 +846,26 @@ def test_who_stops_a_thread_need_not_hear_of_a_run_that_is_deleted_meanwhile():
             house.registry.runs[run.run_id] = ref  # as it was when the thread told what it stops
             await house.wait_for((run.run_id,))
             del house.registry.runs[run.run_id]
+
+    simulate(scenario)
+
+
+def test_a_run_that_failed_after_its_end_leaves_though_that_is_never_heard_of():
+    """Seed 149389977441: its actor stayed, suspended; its thread had failed over the news."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            run = await runtime.create_run("t", "agent")
+            registry, kernel = runtime._house.registry, runtime._house.kernel
+            thread, ref = registry.threads["t"], registry.runs[run.run_id]
+
+            def fail(actor, message):
+                raise ValueError("kaput")
+
+            handle_with(ref, Release, fail)
+            handle_with(thread, Crashed, fail)
+            await asyncio.sleep(600)
+            assert not ref.is_alive()
+            assert len(kernel) == 3
 
     simulate(scenario)
