@@ -60,6 +60,15 @@ class Ends:
             mailbox.task.cancel()
         self.post(parent, Envelope(Crashed(LoopRef(mailbox), error)))
 
+    def undecided(self, parent: LoopRef[Any]) -> list[LoopRef[Any]]:
+        """The actors that failed and wait for their parent to decide; a walk over all actors.
+
+        For a parent that failed itself: what it was told may be lost.
+        """
+        above = parent.actor_inbox
+        boxes = self._mailboxes.values()
+        return [LoopRef(each) for each in boxes if each.parent is above and each.suspended]
+
     def _perish(self, mailbox: Mailbox, envelope: Envelope[Any], error: BaseException) -> None:
         """Stop an actor, supervised or not, whose handler raised what is no `Exception`."""
         _log.error("actor_failed", actor=repr(mailbox), error=repr(error), exc_info=error)

@@ -103,15 +103,6 @@ class Kernel(Ends):
         self.begin(mailbox)
         return LoopRef(mailbox)
 
-    def undecided(self, parent: LoopRef[Any]) -> list[LoopRef[Any]]:
-        """The actors that failed and wait for their parent to decide; a walk over all actors.
-
-        For a parent that failed itself: what it was told may be lost.
-        """
-        above = parent.actor_inbox
-        boxes = self._mailboxes.values()
-        return [LoopRef(each) for each in boxes if each.parent is above and each.suspended]
-
     def mailbox(self, actor_class: type[LoopActor], parent: LoopActor | None = None) -> Mailbox:
         """An empty mailbox for a new actor."""
         self._born += 1
