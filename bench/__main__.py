@@ -1,6 +1,6 @@
 """`python -m bench`: the table of figures, each beside its peer, measured in one run.
 
-python -m bench [NAME …] [--quick]      kernel, admission, fanout, memory, durable
+python -m bench [NAME …] [--quick]      kernel, admission, fanout, memory, durable, server
 python -m bench stress [--seeds N]      the rules, checked under load
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from . import admission, durable, fanout, kernel, memory, stress
+from . import admission, durable, fanout, kernel, memory, server, stress
 from .measure import HEADER
 
 TABLES = {
@@ -23,6 +23,7 @@ TABLES = {
     "fanout": fanout.rows,
     "memory": memory.rows,
     "durable": durable.rows,
+    "server": server.rows,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 from contextlib import AsyncExitStack
 from ipaddress import ip_address
@@ -59,7 +60,9 @@ def execute(options: argparse.Namespace) -> int:
         if project.unread:
             _log.warning("settings_not_read", config=options.config, settings=list(project.unread))
         project.enter()
-        asyncio.run(_serve(project, options))
+        for number in asyncio.run(_serve(project, options)):
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)  # so that whoever waits for this process sees why it ended
     except ImportError as error:
         print(
             f"callboard serve needs {error.name}: pip install 'callboard[server]'", file=sys.stderr
@@ -71,7 +74,9 @@ def execute(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _serve(project: Project, options: argparse.Namespace) -> None:
+async def _serve(project: Project, options: argparse.Namespace) -> list[int]:
+    """Returns the signals that ended it, if any did."""
+    told: list[int] = []
     from ..server import callboard_app  # noqa: PLC0415 - an extra
     from .project_graphs import made  # noqa: PLC0415 - needs LangGraph
 
@@ -89,11 +94,16 @@ async def _serve(project: Project, options: argparse.Namespace) -> None:
             operators=options.operator or (),
             hosts=None if options.auth or options.allow_anonymous else _HERE,
         )
-        await _listen(app, runtime, options, tuple(agents))
+        await _listen(app, runtime, options, tuple(agents), told)
+    return told
 
 
 async def _listen(
-    app: Any, runtime: Runtime, options: argparse.Namespace, names: tuple[str, ...]
+    app: Any,
+    runtime: Runtime,
+    options: argparse.Namespace,
+    names: tuple[str, ...],
+    told: list[int],
 ) -> None:
     import uvicorn  # noqa: PLC0415 - an extra
 
@@ -128,6 +138,10 @@ async def _listen(
     settings: dict[str, Any] = {"ws": "none", "log_config": None, "timeout_graceful_shutdown": 1}
     settings |= {"host": options.host, "port": options.port}
     settings["access_log"] = options.log_level == "debug"
+    # Longer than clients keep a connection: it must not be closed as they use it again.
+    settings["timeout_keep_alive"] = 75
+    # Uvicorn raises it again when it has stopped: what the graphs hold open is closed first.
+    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     try:
         await Server(uvicorn.Config(app, **settings)).serve()
     finally:

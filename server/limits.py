@@ -28,7 +28,7 @@ class Limits:
     """
 
     body_bytes: int = 16 * 1024 * 1024
-    connections: int = 200
+    connections: int = 1000
     retry_after: float = 1.0
 
     def __post_init__(self) -> None:

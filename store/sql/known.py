@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-_MOST = 65_536
+_MOST = 8_192
 """Threads, and runs, that are remembered."""
 
 
 @dataclass(slots=True)
 class KnownThread:
-    """A thread: its number, the last `seq` it gave, and whether it has an owner."""
+    """A thread: its number, the last `seq` it gave, whether it has an owner, its known runs."""
 
     number: int
     seq: int
     owned: bool
+    runs: set[str] = field(default_factory=set)
 
     def place_of_next_run(self, sequence: int) -> dict[str, int]:
         """Where a run begins that comes now, by column; with its last lifecycle event."""
@@ -87,6 +88,7 @@ class Known:
     def note_run(self, run_id: str, run: KnownRun) -> KnownRun:
         """Remember a run."""
         self.runs[run_id] = run
+        run.thread.runs.add(run_id)
         return run
 
     def make_room(self) -> None:
@@ -105,5 +107,6 @@ class Known:
 
     def forget_thread(self, thread_id: str) -> None:
         """Know nothing of a thread and its runs any more."""
-        self.threads.pop(thread_id, None)
-        self.runs = {k: run for k, run in self.runs.items() if run.thread_id != thread_id}
+        thread = self.threads.pop(thread_id, None)
+        for run_id in () if thread is None else thread.runs:
+            self.runs.pop(run_id, None)

@@ -255,7 +255,9 @@ def _deletion(choices: Choices, created: list[Create]) -> list[Command]:
         company = _create(choices, len(created), [create.thread])
         later = choices.between(0.0, 2.0) if choices.happens(0.6) else 0.0
         forget = choices.happens(0.3)
-        company = replace(company, at=at + later, thread=create.thread, forget=forget)
+        company = replace(
+            company, at=at + later, thread=create.thread, scope=create.scope, forget=forget
+        )
         created.append(company)
         deletions.append(company)
     return deletions
