@@ -135,17 +135,25 @@ async def _listen(
             await super().shutdown(sockets)
 
     await runtime.start()
-    settings: dict[str, Any] = {"ws": "none", "log_config": None, "timeout_graceful_shutdown": 1}
-    settings |= {"host": options.host, "port": options.port}
-    settings["access_log"] = options.log_level == "debug"
-    # Longer than clients keep a connection: it must not be closed as they use it again.
-    settings["timeout_keep_alive"] = 75
     # Uvicorn raises it again when it has stopped: what the graphs hold open is closed first.
     signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     try:
-        await Server(uvicorn.Config(app, **settings)).serve()
+        await Server(uvicorn.Config(app, **_settings(options))).serve()
     finally:
         await runtime.aclose(0.0, hand_over=True)
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "host": options.host,
+        "port": options.port,
+        "ws": "none",
+        "log_config": None,
+        "access_log": options.log_level == "debug",
+        "timeout_graceful_shutdown": 1,
+        # Longer than clients keep a connection: it must not be closed as they use it again.
+        "timeout_keep_alive": 75,
+    }
 
 
 def _check_reach(options: argparse.Namespace) -> None:

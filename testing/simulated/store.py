@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 from ...domain.enums import EventCategory, RunStatus
 from ...domain.identifiers import Slot
 from ...domain.store_errors import OutcomeUnknown, StoreUnavailable
+from ...domain.views import StoredRunEvent
 from ...store import MemoryStore
 from ...store.entries import DropState, Entry, Outcome, PutThread, SaveState, Verdict
 from ...store.ports import CheckpointStore, EventLog, RunStore, ThreadStore
@@ -72,9 +73,16 @@ class Disk:
         before = self._status(entry)
         outcome = self.memory.commit([entry])[0]
         if outcome.verdict is Verdict.APPLIED and self._reader is not None:
-            told = entry._replace(checkpoint=None) if again else entry
-            _tell(self._reader, told, outcome, before)
+            events = outcome.events
+            if again:
+                entry = entry._replace(checkpoint=None)
+                # Those of other runs are about to be erased again.
+                events = [event for event in events if self._has_run(event.run_id)]
+            _tell(self._reader, entry, events, before)
         return outcome
+
+    def _has_run(self, run_id: str | None) -> bool:
+        return run_id is not None and self.memory._run_table.get(run_id) is not None
 
     def _status(self, entry: Entry) -> RunStatus | None:
         """Of the run whose record it writes; `None` if there is none."""
@@ -83,7 +91,9 @@ class Disk:
         return None if row is None else row.status
 
 
-def _tell(reader: Reader, entry: Entry, outcome: Outcome, before: RunStatus | None) -> None:
+def _tell(
+    reader: Reader, entry: Entry, events: Sequence[StoredRunEvent], before: RunStatus | None
+) -> None:
     if entry.insert is not None and before is None:
         reader.inserted(entry.insert)
     change = entry.change
@@ -101,7 +111,7 @@ def _tell(reader: Reader, entry: Entry, outcome: Outcome, before: RunStatus | No
         reader.saved(entry.checkpoint.thread_id, entry.checkpoint.run_id)
     elif isinstance(entry.checkpoint, DropState):
         reader.dropped(*entry.checkpoint)
-    for event in outcome.events:
+    for event in events:
         if event.category is EventCategory.LIFECYCLE:
             number = event.sequence or 0
             reader.logged(str(event.run_id), number, event.event_id, event.event_type)
