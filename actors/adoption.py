@@ -10,10 +10,11 @@ from ..domain.views import RunSnapshot
 from ..kernel import LoopActor, LoopRef
 from ..observers import OpenStream
 from ..store.entries import Unfinished
-from .book import RunBook
+from .book import Phase, RunBook
 from .ledger import Ledger
 from .messages import FailRun, Start
 from .queue import Member
+from .recording import OVER
 from .recovery import ORPHANED, restarts_orphans
 from .run import RunActor
 
@@ -46,6 +47,13 @@ def adopt(wiring: Wiring, thread: LoopActor, unfinished: Unfinished, fence: Fenc
         orphaned = FailRun(ORPHANED.error or "", StopReason.ORPHANED)
         member.ref.send(Start() if restarts_orphans(wiring, run) else orphaned)
     return member
+
+
+def has_turn(member: Member) -> bool:
+    """Whether a run was given its turn, though that may not be stored yet, or even begun."""
+    if member.book.phase is Phase.QUEUED:
+        return any(isinstance(waits, Start) for waits in member.ref.actor_inbox.messages())
+    return member.book.phase not in OVER
 
 
 def live_runs(wiring: Wiring, thread_id: str) -> list[tuple[LoopRef[RunActor], RunBook]]:

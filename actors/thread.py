@@ -25,7 +25,7 @@ from ..kernel import Crashed, LoopFuture, handles
 from ..observers import Append, Observed, OpenStream, Write
 from ..store.entries import Entry, NewEvent
 from .admission import Admission
-from .adoption import adopt, live_runs
+from .adoption import adopt, has_turn, live_runs
 from .book import RunBook
 from .erasure import ErasingActor
 from .ledger import Ledger, lifecycle_event
@@ -108,7 +108,7 @@ class ThreadActor(ErasingActor):
             run = unfinished.run
             member = adopt(self._wiring, self, unfinished, self._fence)
             self._queue.add(run.run_id, member)
-            if run.status is RunStatus.RUNNING and not self._queue.active:
+            if (run.status is RunStatus.RUNNING or has_turn(member)) and not self._queue.active:
                 self._queue.active = run.run_id
         self._loaded = True
         self._abort_superseded()

@@ -16,6 +16,7 @@ from callboard.domain import (
 )
 from callboard.domain.store_errors import StoreUnavailable
 from callboard.testing import simulate
+from callboard.testing.world import Plan, World
 from tests.simulation.found import SLOW, crash, frames_of, sleep, succeed, until
 
 
@@ -214,3 +215,10 @@ def test_who_stops_a_thread_need_not_hear_of_a_run_that_is_deleted_meanwhile():
             del house.registry.runs[run.run_id]
 
     simulate(scenario)
+
+
+def test_a_thread_that_fails_as_it_gives_a_turn_gives_it_to_nobody_else():
+    """A delayed run was started beside the one that was about to begin: the seed's own story."""
+    report = World(Plan.of(1064140934016)).run()
+
+    assert report.violations == ()
