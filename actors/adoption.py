@@ -39,7 +39,7 @@ def adopt(wiring: Wiring, thread: LoopActor, unfinished: Unfinished, fence: Fenc
     live = wiring.registry.runs.get(run.run_id)
     actor = None if live is None else live.actor_inbox.actor
     if live is not None and isinstance(actor, RunActor):
-        return Member(live, actor.book, thread.kernel.now())
+        return Member(live, actor.book, thread.kernel.now() + _delay(wiring, run))
     member = _revive(wiring, thread, unfinished, fence)
     wiring.registry.runs[run.run_id] = member.ref
     if run.status is RunStatus.RUNNING:

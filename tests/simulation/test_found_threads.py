@@ -222,3 +222,21 @@ def test_a_thread_that_fails_as_it_gives_a_turn_gives_it_to_nobody_else():
     report = World(Plan.of(1064140934016)).run()
 
     assert report.violations == ()
+
+
+def test_a_delayed_run_waits_for_its_time_though_its_thread_fails():
+    async def scenario(simulation):
+        loop = asyncio.get_running_loop()
+        began = []
+
+        async def agent(run):
+            began.append(loop.time())
+
+        async with simulation.runtime({"agent": agent}) as runtime:
+            at = loop.time()
+            run = await runtime.create_run("t", "agent", after_seconds=60.0)
+            crash(runtime, runtime._house.registry.threads["t"])
+            await runtime.wait(run.run_id)
+            assert began[0] >= at + 60.0
+
+    simulate(scenario)
