@@ -8,15 +8,16 @@ from contextlib import suppress
 
 import pytest
 
+from callboard.actors.adoption import has_turn
 from callboard.actors.book import Phase
-from callboard.actors.messages import Describe, Passivate
+from callboard.actors.messages import Describe, Passivate, Start
+from callboard.actors.queue import Member
 from callboard.domain import (
     RunNotFound,
     RuntimeClosed,
 )
 from callboard.domain.store_errors import StoreUnavailable
 from callboard.testing import simulate
-from callboard.testing.world import Plan, World
 from tests.simulation.found import SLOW, crash, frames_of, sleep, succeed, until
 
 
@@ -217,11 +218,24 @@ def test_who_stops_a_thread_need_not_hear_of_a_run_that_is_deleted_meanwhile():
     simulate(scenario)
 
 
-def test_a_thread_that_fails_as_it_gives_a_turn_gives_it_to_nobody_else():
-    """A delayed run was started beside the one that was about to begin: the seed's own story."""
-    report = World(Plan.of(1064140934016)).run()
+def test_a_run_that_was_told_to_start_has_its_turn():
+    """Seed 1064140934016: its thread failed before that was stored, and started another one too."""
 
-    assert report.violations == ()
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": sleep}) as runtime:
+            run = await runtime.create_run("t", "agent", after_seconds=60.0)
+            ref = runtime._house.registry.runs[run.run_id]
+            member = Member(ref, ref.actor_inbox.actor.book, 0.0)
+            assert not has_turn(member)
+            ref.send(Start())
+            assert has_turn(member)
+            await until(lambda: member.book.attempt is not None)
+            assert has_turn(member)
+            await runtime.cancel(run.run_id)
+            await runtime.wait(run.run_id)
+            assert not has_turn(member)
+
+    simulate(scenario)
 
 
 def test_a_delayed_run_waits_for_its_time_though_its_thread_fails():
