@@ -56,18 +56,19 @@ class Ends:
             self.stop_now(mailbox, error)
             return
         mailbox.suspended = True
+        if parent.failed is None:
+            parent.failed = []
+        parent.failed.append(mailbox)
         if mailbox.task is not None:  # what the failed incarnation still does counts no more
             mailbox.task.cancel()
         self.post(parent, Envelope(Crashed(LoopRef(mailbox), error)))
 
     def undecided(self, parent: LoopRef[Any]) -> list[LoopRef[Any]]:
-        """The actors that failed and wait for their parent to decide; a walk over all actors.
+        """The actors that failed and wait for their parent to decide.
 
         For a parent that failed itself: what it was told may be lost.
         """
-        above = parent.actor_inbox
-        boxes = self._mailboxes.values()
-        return [LoopRef(each) for each in boxes if each.parent is above and each.suspended]
+        return [LoopRef(child) for child in parent.actor_inbox.failed or ()]
 
     def _perish(self, mailbox: Mailbox, envelope: Envelope[Any], error: BaseException) -> None:
         """Stop an actor, supervised or not, whose handler raised what is no `Exception`."""
@@ -91,6 +92,7 @@ class Ends:
         if mailbox.task is not None:
             mailbox.task.cancel()
         self._mailboxes.pop(mailbox.number, None)
+        self._decided(mailbox)
         mailbox.answer_owed(_dead(f"{mailbox} stopped", cause))
         for lane in (mailbox.system, mailbox.data):
             while lane:
@@ -100,7 +102,15 @@ class Ends:
                 else:
                     self._bounce(mailbox, envelope, cause)
         mailbox.system = mailbox.data = None
+        for child in list(mailbox.failed or ()):  # nobody is left to decide
+            self.stop_now(child, cause)
         self._tell_watchers(mailbox, cause)
+
+    def _decided(self, mailbox: Mailbox) -> None:
+        """It waits for its parent no longer."""
+        if mailbox.suspended and mailbox.parent is not None and mailbox.parent.failed is not None:
+            mailbox.parent.failed.remove(mailbox)
+        mailbox.suspended = False
 
     def _tell_watchers(self, mailbox: Mailbox, cause: BaseException | None) -> None:
         watchers, mailbox.watchers = mailbox.watchers or [], None

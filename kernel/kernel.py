@@ -122,7 +122,8 @@ class Kernel(Ends):
         mailbox = ref.actor_inbox
         if mailbox.stopped:
             return
-        mailbox.suspended = mailbox.paused = False
+        self._decided(mailbox)
+        mailbox.paused = False
         mailbox.held = mailbox.task is not None
         self._incarnate(mailbox, args, kwargs)
         self.begin(mailbox)

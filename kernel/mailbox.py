@@ -33,6 +33,7 @@ class Mailbox:
         "actor_class",
         "capacity",
         "data",
+        "failed",
         "held",
         "kernel",
         "number",
@@ -64,6 +65,8 @@ class Mailbox:
         self.system: Lane | None = None
         self.parent = parent
         self.watchers: list[Mailbox] | None = None
+        self.failed: list[Mailbox] | None = None
+        """The supervised children that wait for this actor's decision, in the order they failed."""
         self.owed: dict[LoopFuture[Any], None] | None = None
         """Replies that handlers took upon themselves and have not given yet, oldest first."""
         self.task: asyncio.Task[Any] | None = None

@@ -198,6 +198,26 @@ async def test_a_supervised_actor_whose_parent_is_gone_stops_when_it_fails(kerne
 
 
 @on_kernel
+async def test_actors_that_wait_for_a_decision_stop_with_the_parent_that_owes_it(kernel):
+    parent, watcher = kernel.spawn(Watcher), kernel.spawn(Watcher).actor_inbox.actor
+    children = [kernel.spawn(Child, parent=parent.actor_inbox.actor) for _ in range(4)]
+    revived, waiting, killed, _healthy = children
+    for child in (revived, waiting, killed):
+        child.tell(Fail())
+    await settle()
+    assert kernel.undecided(parent) == [revived, waiting, killed]
+    kernel.revive(revived)
+    kernel.kill(killed)
+    assert kernel.undecided(parent) == [waiting]
+    kernel.watch(watcher, waiting)
+    kernel.kill(parent)
+    await settle()
+
+    assert [child.is_alive() for child in children] == [True, False, False, True]
+    assert [message.ref for message in watcher.heard] == [waiting]
+
+
+@on_kernel
 async def test_system_messages_wait_too_while_an_actor_is_suspended(kernel):
     parent = kernel.spawn(Watcher).actor_inbox.actor
     child = kernel.spawn(Child, parent=parent)

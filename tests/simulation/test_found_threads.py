@@ -10,7 +10,7 @@ import pytest
 
 from callboard.actors.adoption import has_turn
 from callboard.actors.book import Phase
-from callboard.actors.messages import Describe, Passivate, Start
+from callboard.actors.messages import Describe, Passivate, Release, Start
 from callboard.actors.queue import Member
 from callboard.domain import (
     RunNotFound,
@@ -18,7 +18,7 @@ from callboard.domain import (
 )
 from callboard.domain.store_errors import StoreUnavailable
 from callboard.testing import simulate
-from tests.simulation.found import SLOW, crash, frames_of, sleep, succeed, until
+from tests.simulation.found import SLOW, crash, frames_of, handle_with, sleep, succeed, until
 
 
 def test_stopping_a_thread_does_not_call_runs_ended_that_are_not():
@@ -254,3 +254,21 @@ def test_a_delayed_run_waits_for_its_time_though_its_thread_fails():
             assert began[0] >= at + 60.0
 
     simulate(scenario)
+
+
+def test_a_run_that_fails_as_its_thread_leaves_leaves_too():
+    """Seed 465548512065: its failure reached a mailbox that was closed already."""
+
+    def fail(*_):
+        raise ValueError("kaput")
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": sleep}) as runtime:
+            run = await runtime.create_run("t", "agent")
+            ref = runtime._house.registry.runs[run.run_id]
+            handle_with(ref, Release, fail)
+            assert await runtime.delete_thread("t")
+            await until(lambda: not ref.is_alive())
+
+    for seed in range(20):
+        simulate(scenario, seed=seed, faults={"slow store": 0.5, "delay": 0.5})
