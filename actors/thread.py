@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..domain.enums import (
@@ -23,7 +24,7 @@ from ..domain.store_errors import StoreUnavailable
 from ..domain.supervision import ThreadNode
 from ..kernel import Crashed, LoopFuture, handles
 from ..observers import Append, Observed, OpenStream, Write
-from ..store.entries import Entry, NewEvent
+from ..store.entries import Entry, NewEvent, Overtaking
 from .admission import Admission
 from .adoption import adopt, has_turn, live_runs
 from .book import RunBook
@@ -111,7 +112,7 @@ class ThreadActor(ErasingActor):
             if (run.status is RunStatus.RUNNING or has_turn(member)) and not self._queue.active:
                 self._queue.active = run.run_id
         self._loaded = True
-        self._abort_superseded()
+        self._abort_superseded(record.overtaking)
         if self._crash is not None:
             self._take_over_ending_runs()
             self._replace_failed_runs(self._crash)
@@ -121,11 +122,12 @@ class ThreadActor(ErasingActor):
         self._advance()
         self._note_idle()
 
-    def _abort_superseded(self) -> None:
+    def _abort_superseded(self, overtaking: Iterable[Overtaking]) -> None:
         """Do it for runs whose creators were told so, or would have been: it may not be done."""
         members = self._queue.members()
-        for place, member in enumerate(members):
-            strategy = member.book.ledger.request.multitask_strategy
+        waiting = [(member.book.ledger.request, place) for place, member in enumerate(members)]
+        for request, place in (*waiting, *((run.request, place) for run, place in overtaking)):
+            strategy = request.multitask_strategy
             if MultitaskPolicy.decide(strategy, place) is MultitaskDecision.CANCEL_EXISTING:
                 abort = Abort(MultitaskPolicy.action(strategy), StopReason.SUPERSEDED)
                 for earlier in members[:place]:

@@ -153,6 +153,14 @@ class Unfinished(NamedTuple):
     """How many frames are stored, if it is resumable."""
 
 
+class Overtaking(NamedTuple):
+    """A run that has ended, though it was accepted behind some that are in flight."""
+
+    run: RunSnapshot
+    place: int
+    """How many of those in flight came before it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ThreadRecord:
     """What a thread's actor needs to know when it comes into memory."""
@@ -163,6 +171,8 @@ class ThreadRecord:
     """Pending and running runs, in the order they were accepted."""
     last: RunSnapshot | None
     """The run that ended last."""
+    overtaking: tuple[Overtaking, ...] = ()
+    """What ended before a run that was accepted earlier, in the order of acceptance."""
 
 
 @dataclass(frozen=True, slots=True)

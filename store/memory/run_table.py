@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import takewhile
 
 from ...domain.enums import TERMINAL, RunStatus
 from ...domain.run import TRANSITIONS
 from ...domain.views import RunSnapshot
-from ..entries import RunChange, RunCompletion
+from ..entries import Overtaking, RunChange, RunCompletion
 from .run_row import RunRow
 
 
@@ -36,6 +37,13 @@ class _Timeline:
         """The latest row."""
         return next(reversed(self.rows.values()), None)
 
+    def back_to(self, run_id: str | None) -> list[RunRow]:
+        """The rows from a certain one on; none without one."""
+        if run_id is None:
+            return []
+        later = takewhile(lambda row: row.request.run_id != run_id, reversed(self.rows.values()))
+        return [self.rows[run_id], *reversed(list(later))]
+
 
 class ThreadRuns:
     """The records of one thread. There is one while the thread has a record."""
@@ -50,6 +58,16 @@ class ThreadRuns:
         self.ended = _Timeline(_end)
         self.in_flight: dict[str, RunRow] = {}
         self.keys: dict[str, RunRow] = {}
+
+    def overtaking(self) -> Iterator[Overtaking]:
+        """The runs that ended though they came after one in flight."""
+        since = self.created.back_to(next(iter(self.in_flight), None))
+        place = 0
+        for row in since:
+            if row.request.run_id in self.in_flight:
+                place += 1
+            else:
+                yield Overtaking(row.snapshot(), place)
 
 
 class RunTable:

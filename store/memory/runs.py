@@ -52,7 +52,8 @@ class MemoryRunStore:
             return ThreadRecord(self._runs.owner(thread_id), (), None)
         last = thread.ended.last()
         in_flight = tuple(self._unfinished(row) for row in thread.in_flight.values())
-        return ThreadRecord(thread.owner, in_flight, last.snapshot() if last else None)
+        overtaking = tuple(thread.overtaking())
+        return ThreadRecord(thread.owner, in_flight, last.snapshot() if last else None, overtaking)
 
     async def list_unfinished(self) -> list[Unfinished]:
         """All runs in flight, with how far their events go, oldest first."""

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Select, and_, bindparam, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, or_, select, tuple_
 
 from ...domain.enums import RunStatus
 from ...domain.run import TRANSITIONS
 from ...domain.views import RunSnapshot, RunUsage, ThreadTokens
-from ..entries import RunChange, RunCompletion, ThreadRecord, Unfinished
+from ..entries import Overtaking, RunChange, RunCompletion, ThreadRecord, Unfinished
 from .prepared import Query
 from .reading import Reader
 from .schema import ENDED, FRAME, LIVE, events, runs, threads
@@ -61,6 +61,9 @@ class SqlRunStore:
             .order_by(runs.c.finished_at.desc(), runs.c.run_no.desc())
             .limit(1)
         )
+        order = runs.c.created_at, runs.c.run_no
+        since = tuple_(bindparam("created_at"), bindparam("run_no"))
+        self._ended_since = query(of_thread.where(tuple_(*order) > since, ENDED).order_by(*order))
 
     # Reading.
 
@@ -80,10 +83,27 @@ class SqlRunStore:
         found = await self._reader.fetch(self._unfinished_there, thread_id=thread_id)
         if not found:
             return ThreadRecord(None, (), None)
-        live = tuple(_as_unfinished(row) for row in found if row.run_no is not None)
+        in_flight = [row for row in found if row.run_no is not None]
         last = await self._reader.first(self._last_there, thread_id=thread_id)
         owner = found[0].owner if found[0].owned else None
-        return ThreadRecord(owner, live, None if last is None else snapshot_of(last))
+        return ThreadRecord(
+            owner,
+            tuple(map(_as_unfinished, in_flight)),
+            None if last is None else snapshot_of(last),
+            await self._overtaking(thread_id, in_flight),
+        )
+
+    async def _overtaking(self, thread_id: str, in_flight: list[Any]) -> tuple[Overtaking, ...]:
+        if not in_flight:
+            return ()
+        created_at, run_no = min(map(_place, in_flight))
+        rows = await self._reader.fetch(
+            self._ended_since, thread_id=thread_id, created_at=created_at, run_no=run_no
+        )
+        return tuple(
+            Overtaking(snapshot_of(row), sum(_place(live) < _place(row) for live in in_flight))
+            for row in rows
+        )
 
     async def list_unfinished(self) -> list[Unfinished]:
         """All runs in flight, with how far their events go, oldest first."""
@@ -240,6 +260,10 @@ def _unfinished_of(thread_id: Any) -> Select[Any]:
         .where(threads.c.thread_id == thread_id)
         .order_by(runs.c.run_no)
     )
+
+
+def _place(row: Any) -> tuple[int, int]:
+    return row.created_at, row.run_no
 
 
 def _as_unfinished(row: Any) -> Unfinished:

@@ -131,6 +131,31 @@ def test_whom_a_run_aborts_is_aborted_though_the_process_dies_in_between(steps):
     simulate(first, second, seed=steps)
 
 
+def test_whom_a_run_aborts_is_aborted_though_it_ended_first_and_the_process_died():
+    """Seed 313032981947: it began, when the one that was to replace it had been failed."""
+
+    async def scenario(simulation):
+        memory, slot = simulation.disk.memory, slot_of("t")
+        at = datetime(2000, 1, 1, tzinfo=UTC)
+        epoch = await memory.claim([slot])
+        for run_id, status, strategy in (
+            ("before", RunStatus.PENDING, "enqueue"),
+            ("failed", RunStatus.ERROR, "rollback"),
+            ("after", RunStatus.PENDING, "enqueue"),
+        ):
+            request = CreateRunCommand(
+                run_id=run_id, thread_id="t", assistant_id="agent", multitask_strategy=strategy
+            )
+            run = RunSnapshot(request=request, status=status, created_at=at, updated_at=at)
+            memory.commit([Entry(Fence(slot, epoch), insert=run)])
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            ended = [await runtime.wait(run_id) for run_id in ("before", "after")]
+            assert [run.status for run in ended] == ["interrupted", "success"]
+            assert (await runtime.get_run("before")).action == "rollback"
+
+    simulate(scenario)
+
+
 def test_what_is_being_admitted_when_the_runtime_closes_does_not_begin_afterwards():
     """Seeds 1403 and 1589: its agent began while everything was taken down."""
     executing = []

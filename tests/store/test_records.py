@@ -208,6 +208,23 @@ async def test_a_thread_loads_with_its_owner_its_queue_and_the_run_that_ended_la
 
 
 @contract
+async def test_a_thread_loads_with_what_ended_though_it_came_later(store):
+    await put(store, *(run(f"r{number}", minute=number) for number in range(6)))
+    await put(store, run("elsewhere", "u", minute=3))
+    for minute, run_id in enumerate(("r0", "r4", "r2", "elsewhere"), 10):
+        await finish(store, run_id, ERROR, minute=minute)
+
+    record = await store.runs.load_thread("t")
+
+    assert ids(u.run for u in record.in_flight) == ["r1", "r3", "r5"]
+    assert [(each.run.run_id, each.place) for each in record.overtaking] == [("r2", 1), ("r4", 2)]
+    assert record.overtaking[0].run == await store.runs.get("r2")
+    for run_id in ("r1", "r3", "r5"):
+        await finish(store, run_id, minute=20)
+    assert (await store.runs.load_thread("t")).overtaking == ()
+
+
+@contract
 async def test_the_last_run_is_the_one_that_ended_last_also_after_deletions(store):
     await put(store, *(run(f"r{number}") for number in range(3)))
     for minute, run_id in enumerate(("r2", "r0", "r1"), 1):
