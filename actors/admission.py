@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +21,7 @@ from ..domain.errors import (
     IdempotencyConflict,
     QueueFullError,
     RuntimeClosed,
+    ThreadBusy,
     ThreadNotFound,
     ThreadQuarantined,
 )
@@ -31,7 +32,7 @@ from ..kernel import LoopActor, LoopFuture, handles
 from ..observers import Append, Committed, NotCommitted
 from ..store.entries import Outcome, Verdict
 from .ledger import Ledger, pending_snapshot
-from .messages import Abort, Create, Withdraw
+from .messages import Abort, Create, WhileIdle, Withdraw
 from .queue import TurnQueue
 
 if TYPE_CHECKING:
@@ -205,6 +206,15 @@ class AdmittingActor(LoopActor):
                 admission.reply.set_exception(message.error)
             self._admission_over()
 
+    # What no run may be beside.
+
+    @handles(WhileIdle)
+    def _while_idle(self, message: WhileIdle) -> Coroutine[Any, Any, None]:
+        self._check_user(message.user_id)
+        if self._queue:
+            raise ThreadBusy(self._thread_id, next(iter(self._queue)))
+        return _carry_out(message.work, self.defer())
+
     @handles(Withdraw, system=True)
     def _withdraw(self, message: Withdraw) -> None:
         member, run_id = self._queue.get(message.run_id), message.run_id
@@ -221,3 +231,15 @@ class AdmittingActor(LoopActor):
             return True
         waiting = (m for m in self.actor_inbox.messages() if isinstance(m, Create))
         return any(create.command.run_id == run_id for create in waiting)
+
+
+async def _carry_out(work: Callable[[], Awaitable[Any]], reply: LoopFuture[Any] | None) -> None:
+    """Whatever becomes of it is the asker's: the actor is none the worse for it."""
+    try:
+        result = await work()
+    except Exception as error:  # noqa: BLE001 - see above
+        if reply is not None:
+            reply.set_exception(error)
+    else:
+        if reply is not None:
+            reply.set(result)

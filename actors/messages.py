@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..domain.commands import CreateRunCommand
@@ -76,6 +77,16 @@ class EraseThread(NamedTuple):
     Answers when it is deleted; what comes meanwhile finds no thread.
     """
 
+    user_id: str | None
+
+
+class WhileIdle(NamedTuple):
+    """Do something that no run of the thread may be beside. Answers what it returns.
+
+    Runs that are asked for meanwhile wait.
+    """
+
+    work: Callable[[], Awaitable[Any]]
     user_id: str | None
 
 

@@ -60,7 +60,8 @@ class FrameReader:
 
     async def _evicted(self, run_id: str, after: int, limit: int, held: Evicted) -> FramePage:
         if held.resumable:
-            frames = await self._stored(run_id, after, limit)
+            # No further than the stream is: a run's end is stored before it may be told.
+            frames = await self._stored(run_id, after, min(limit, held.latest - after))
             if frames:
                 return FramePage(frames, after + len(frames), end=False)
         return FramePage((_gap(after, held.earliest, held.latest),), held.earliest - 1, end=False)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ..domain.enums import ThreadStatus
 from ..domain.errors import InvalidValue, ThreadExists, ThreadNotFound
@@ -16,11 +16,12 @@ from ..domain.views import ThreadSnapshot
 from ..observers import Write
 from ..store.entries import Entry, PatchThread, PutThread, Verdict
 from .lifecycle import Lifecycle
-from .messages import EraseThread
+from .messages import EraseThread, WhileIdle
 
 _MOMENT = timedelta(microseconds=1)
 """The shortest time that a store can tell."""
 
+T = TypeVar("T")
 Order = Literal["thread_id", "status", "created_at", "updated_at"]
 
 
@@ -173,6 +174,29 @@ class ThreadCalls(Lifecycle):
             return False
         await house.ask(thread, EraseThread(user_id))
         return True
+
+    async def while_idle(
+        self, thread_id: str, work: Callable[[], Awaitable[T]], *, user_id: str | None = None
+    ) -> T:
+        """Do something to a thread while it has no run: what is created meanwhile waits.
+
+        The thread's actor carries it out, and does nothing else until it is over. So one such
+        work follows the other; it must not ask the runtime for anything of the same thread but
+        what is recorded; and it is cancelled if the runtime closes.
+
+        Args:
+            thread_id: the thread; it need not be recorded.
+            work: is called, and awaited. What it returns or raises is returned or raised.
+            user_id: who asks.
+
+        Raises:
+            ThreadBusy: a run is in flight.
+            ThreadNotFound: it belongs to somebody else.
+            RuntimeClosed: the runtime closed before it was over.
+
+        """
+        done: T = await self._open_house().ask(ThreadId(thread_id), WhileIdle(work, user_id))
+        return done
 
     async def _record(self, thread_id: str, record: PutThread | PatchThread) -> Verdict:
         house = self._open_house()

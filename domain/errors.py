@@ -127,6 +127,26 @@ class ConflictError(Conflict):
         )
 
 
+class ThreadBusy(Conflict):
+    """A thread must have nothing in flight for what was asked.
+
+    Args:
+        thread_id: the busy thread.
+        active_run_id: a run in flight.
+
+    """
+
+    def __init__(self, thread_id: str, active_run_id: str) -> None:
+        super().__init__(thread_id, active_run_id)
+        self.thread_id, self.active_run_id = thread_id, active_run_id
+
+    def _message(self) -> str:
+        return (
+            f"Thread '{self.thread_id}' has run '{self.active_run_id}' in flight: "
+            "wait for it, or cancel it."
+        )
+
+
 class RunInFlight(Conflict):
     """A run must have ended for what was asked."""
 

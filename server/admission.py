@@ -12,7 +12,6 @@ from ..domain.errors import ThreadExists
 from ..domain.views import RunSnapshot, ThreadSnapshot
 from .bodies import RunBody
 from .catalogue import Assistant, Catalogue
-from .changes import Changes
 from .checkpoints import address, state_at
 from .errors import Missing, Refused
 from .graphs import Graphs
@@ -62,13 +61,11 @@ class Admissions:
         catalogue: Catalogue,
         graphs: Graphs,
         webhooks: Webhooks,
-        changes: Changes,
     ) -> None:
         self._runtime = runtime
         self._catalogue = catalogue
         self._graphs = graphs
         self._webhooks = webhooks
-        self._changes = changes
 
     async def prepare(self, body: RunBody, user_id: str | None, thread_id: str | None) -> Wanted:
         """Find everything that a body would be refused for whatever else goes on.
@@ -123,9 +120,8 @@ class Admissions:
         """
         command = wanted.command
         ours = {_GRAPH: wanted.assistant.name, "assistant_id": wanted.assistant.assistant_id}
-        async with self._changes.admitting(command.thread_id):
-            command, served_by = await self._place(wanted, ours)
-            run = await self._runtime.admit_run(command)
+        command, served_by = await self._place(wanted, ours)
+        run = await self._runtime.admit_run(command)
         if served_by not in (None, ours[_GRAPH]):
             # Another graph takes the thread over, not before its run is there.
             await self._runtime.update_thread(run.thread_id, ours, user_id=wanted.user_id)

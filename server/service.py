@@ -10,7 +10,6 @@ from .admission import Admissions
 from .auth import Authenticate
 from .bodies import RunBody
 from .catalogue import Catalogue
-from .changes import Changes
 from .errors import Missing
 from .graphs import Graphs
 from .limits import Connections, Limits
@@ -49,10 +48,7 @@ class Service:
         self.catalogue = Catalogue(runtime)
         self.graphs = Graphs(runtime)
         self.webhooks = Webhooks(runtime, private=private_webhooks)
-        self.changes = Changes()
-        self.admissions = Admissions(
-            runtime, self.catalogue, self.graphs, self.webhooks, self.changes
-        )
+        self.admissions = Admissions(runtime, self.catalogue, self.graphs, self.webhooks)
         self._handed_out: OrderedDict[str, None] = OrderedDict()
 
     # Threads.

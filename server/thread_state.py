@@ -7,7 +7,6 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..domain.enums import ThreadStatus
 from ..domain.payload import JSON
 from ..domain.views import ThreadSnapshot
 from .bodies import HistoryBody, StateBody, StateUpdateBody
@@ -131,16 +130,17 @@ class StateRoutes:
         thread = await self._find(request)
         threads = self._threads(thread)
         place = address(body.checkpoint, body.checkpoint_id)
-        async with self._service.changes.changing(thread.thread_id):
-            status = await self._service.runtime.thread_status(thread.thread_id)
-            if status is ThreadStatus.BUSY:
-                raise Refused(409, "The thread has a run in flight: wait for it, or cancel it.")
+
+        async def change() -> JSON:
             if "checkpoint_id" in place:
                 await state_at(threads, thread.thread_id, place)
-            new = await threads.update(
+            return await threads.update(
                 thread.thread_id, body.values, as_node=body.as_node, checkpoint=place
             )
-        await self._service.runtime.update_thread(thread.thread_id, {})  # it has changed
+
+        runtime = self._service.runtime
+        new = await runtime.while_idle(thread.thread_id, change, user_id=user(request))
+        await runtime.update_thread(thread.thread_id, {})  # it has changed
         return JSONAnswer({"checkpoint": new, "configurable": new, **(new or {})})
 
     async def history(self, request: Request) -> Response:

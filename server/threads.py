@@ -118,8 +118,9 @@ class ThreadRoutes:
             return JSONAnswer(await self._shape(known))
         if threads is not None and body.supersteps:
             steps = [[each.model_dump() for each in step.updates] for step in body.supersteps]
+            apply = partial(threads.apply, thread.thread_id, steps)
             try:
-                await threads.apply(thread.thread_id, steps)
+                await self._runtime.while_idle(thread.thread_id, apply, user_id=owner)
             except CallboardError:
                 await self._delete(thread.thread_id, owner)
                 raise

@@ -2,10 +2,11 @@
 
 import asyncio
 from contextlib import aclosing
+from functools import partial
 
 import pytest
 
-from callboard import MemoryStore, RunNotFound, Runtime, ThreadNotFound
+from callboard import MemoryStore, RunNotFound, Runtime, RuntimeClosed, ThreadBusy, ThreadNotFound
 from callboard.domain import CancelAction, InvalidValue, RunStatus, ThreadExists
 from tests.support import Stage, collect, opened, passes, staged, statuses, virtual
 
@@ -182,3 +183,86 @@ def test_a_temporary_thread_is_gone_when_its_run_is_reported_ended(tmp_path):
                 assert runtime.recall(run.run_id).output == round_
 
     asyncio.run(story())
+
+
+# What no run may be beside.
+
+
+@virtual
+async def test_what_is_done_while_a_thread_is_idle_waits_for_nothing_and_lets_nothing_in():
+    async with opened({"work": succeed}) as runtime:
+        order, entered, done = [], asyncio.Event(), asyncio.Event()
+
+        async def work(name):
+            order.append(f"{name} begins")
+            entered.set()
+            await done.wait()
+            order.append(f"{name} ends")
+            return name
+
+        first = asyncio.create_task(runtime.while_idle("t", partial(work, "first")))
+        await entered.wait()
+        second = asyncio.create_task(runtime.while_idle("t", partial(work, "second")))
+        creating = asyncio.create_task(runtime.create_run("t", "work"))
+        elsewhere = await runtime.create_run("u", "work")
+        assert (await runtime.wait(elsewhere.run_id)).status == "success"
+        await asyncio.sleep(10)
+        assert order == ["first begins"]
+
+        done.set()
+        assert [await first, await second] == ["first", "second"]
+        run = await creating
+        assert order == ["first begins", "first ends", "second begins", "second ends"]
+        assert (await runtime.wait(run.run_id)).status == "success"
+
+
+@virtual
+async def test_what_is_done_while_a_thread_is_idle_is_refused_beside_a_run_and_for_strangers():
+    async with staged() as (runtime, _):
+        run = await runtime.create_run("t", "slow", user_id="ann")
+        with pytest.raises(ThreadBusy, match=run.run_id):
+            await runtime.while_idle("t", never, user_id="ann")
+        with pytest.raises(ThreadNotFound):
+            await runtime.while_idle("t", never, user_id="bob")
+
+
+@virtual
+async def test_what_fails_while_a_thread_is_idle_is_its_askers_and_harms_no_thread():
+    async def fail():
+        raise ZeroDivisionError("mine")
+
+    async with opened({"work": succeed}) as runtime:
+        await runtime.while_idle("t", succeed)
+        thread = runtime._house.registry.threads["t"].actor_inbox.actor
+        with pytest.raises(ZeroDivisionError, match="mine"):
+            await runtime.while_idle("t", fail)
+        run = await runtime.create_run("t", "work")
+        assert (await runtime.wait(run.run_id)).status == "success"
+        assert runtime._house.registry.threads["t"].actor_inbox.actor is thread
+
+
+@virtual
+async def test_what_is_done_while_a_thread_is_idle_is_cancelled_when_the_runtime_closes():
+    cancelled, entered = asyncio.Event(), asyncio.Event()
+
+    async def work():
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async with staged() as (runtime, _):
+        doing = asyncio.create_task(runtime.while_idle("t", work))
+        await entered.wait()
+    with pytest.raises(RuntimeClosed):
+        await doing
+    assert cancelled.is_set()
+
+
+async def never():
+    raise AssertionError("it was done beside a run")
+
+
+async def succeed(*_):
+    return "done"

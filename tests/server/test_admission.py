@@ -7,8 +7,6 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph_sdk.errors import ConflictError, NotFoundError
 
 from callboard.server.bodies import RunBody
-from callboard.server.changes import Changes
-from callboard.server.errors import Refused
 from tests.executors.graphs import Gate, goes, steps
 from tests.server.house import AGENTS, gated, serving, story
 
@@ -103,49 +101,6 @@ async def test_a_run_without_a_thread_begins_at_no_checkpoint():
 
 
 @story
-async def test_a_run_waits_for_a_change_and_changes_for_one_another():
-    changes, order = Changes(), []
-    entered, done = asyncio.Event(), asyncio.Event()
-
-    async def change(name):
-        async with changes.changing("t"):
-            order.append(f"{name} begins")
-            entered.set()
-            await done.wait()
-            order.append(f"{name} ends")
-
-    async def run():
-        async with changes.admitting("t"):
-            order.append("run")
-
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(change("first"))
-        await entered.wait()
-        tasks.create_task(change("second"))
-        tasks.create_task(run())
-        async with changes.admitting("another thread"):
-            order.append("elsewhere")
-        done.set()
-
-    assert order[:3] == ["first begins", "elsewhere", "first ends"]
-    assert sorted(order[3:]) == ["run", "second begins", "second ends"]
-    assert order.index("second ends") == order.index("second begins") + 1
-
-
-@story
-async def test_a_change_is_refused_while_a_run_is_admitted():
-    changes = Changes()
-    async with changes.admitting("t"), changes.admitting("t"):
-        with pytest.raises(Refused, match="being created") as refused:
-            async with changes.changing("t"):
-                pass
-
-    assert refused.value.status == 409
-    async with changes.changing("t"):
-        pass
-
-
-@story
 async def test_of_changes_at_once_none_is_lost():
     async with serving({"steps": graph_with(SlowSaver())}) as served:
         threads = served.client.threads
@@ -158,18 +113,51 @@ async def test_of_changes_at_once_none_is_lost():
         assert sorted(path) == ["0", "1", "2", "3", "4", "a"]
 
 
+class HeldSaver(InMemorySaver):
+    """Saves when it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.saving, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def aput(self, *arguments):
+        self.saving.set()
+        await self.go_on.wait()
+        return await super().aput(*arguments)
+
+
 @story
 async def test_a_run_is_admitted_when_no_change_is_under_way():
-    async with serving() as served:
-        service = served.app.state.service
-        await served.client.threads.create(thread_id=ID)
+    saver = HeldSaver()
+    async with serving({"steps": graph_with(saver)}) as served, asyncio.TaskGroup() as tasks:
+        client, service = served.client, served.app.state.service
+        await client.threads.create(thread_id=ID, graph_id="steps")
+        change = client.threads.update_state(ID, {"path": ["changed"]}, as_node="a")
+        changing = tasks.create_task(change)
+        await saver.saving.wait()
+
         body = RunBody(assistant_id="steps", input=IN)
+        admitting = tasks.create_task(service.admit(body, None, ID))
+        thread = served.runtime._house.registry.threads[ID].actor_inbox
+        while thread.empty():  # noqa: ASYNC110 - nothing tells that a message waits
+            await asyncio.sleep(0)
+        assert await client.runs.list(ID) == []
 
-        async with service.changes.changing(ID):
-            admitting = asyncio.create_task(service.admit(body, None, ID))
-            done, _ = await asyncio.wait((admitting,), timeout=0.1)
-            assert not done
-            assert await served.client.runs.list(ID) == []
-
+        saver.go_on.set()
+        await changing
         run = await admitting
-        assert await served.client.runs.join(ID, run.run_id) == {"path": ["in", "a", "b"]}
+        assert await client.runs.join(ID, run.run_id) == {"path": ["changed", "in", "a"]}
+
+
+@story
+async def test_a_state_is_not_changed_while_a_run_is_in_flight():
+    gate = Gate()
+    async with serving(gated(gated=gate)) as served:
+        await served.client.threads.create(thread_id=ID)
+        await served.client.runs.create(ID, "gated", input=IN)
+        await gate.entered.wait()
+
+        with pytest.raises(ConflictError, match="in flight"):
+            await served.client.threads.update_state(ID, {"path": ["x"]})
+
+        gate.open.set()

@@ -109,6 +109,40 @@ def test_a_stream_does_not_tell_an_end_from_the_record_before_required_observers
     simulate(scenario)
 
 
+def test_frames_from_the_log_do_not_tell_an_end_before_required_observers_know():
+    """Seed 503332188972: whoever read what was not in memory any more heard it first."""
+    witness = Witness()
+
+    async def agent(run):
+        witness.gate.clear()
+
+    async def first(simulation):
+        async with simulation.runtime({"agent": agent}) as runtime:
+            await runtime.create_run("t", "agent", run_id="r", resumable=True, after_seconds=60.0)
+            await asyncio.sleep(1.0)
+            await simulation.die()
+
+    async def second(simulation):
+        async with simulation.runtime({"agent": agent}) as runtime:
+            runtime.observe(witness, required=True)
+            table = simulation.disk.memory._run_table
+            await until(lambda: table.get("r").status is RunStatus.SUCCESS)
+            told = []
+
+            async def read():
+                async for frame in runtime.stream("r"):
+                    told.append(frame.event)  # noqa: PERF401 - it is looked at meanwhile
+
+            reading = asyncio.ensure_future(read())
+            await asyncio.sleep(1.0)
+            assert told == ["metadata"]
+            witness.gate.set()
+            await reading
+            assert told == ["metadata", "end"]
+
+    simulate(first, second)
+
+
 def test_a_required_observer_that_read_ahead_of_the_answer_is_not_waited_for_again():
     """Seed 667767408: it was told from the log what its run did not know to be stored yet."""
 
