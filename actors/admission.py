@@ -7,24 +7,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..domain.commands import CreateRunCommand
+from ..domain.conflicts import (
+    ConflictError,
+    IdempotencyConflict,
+    QueueFullError,
+    ThreadBusy,
+    ThreadNotShared,
+    ThreadQuarantined,
+)
 from ..domain.enums import (
     CancelAction,
     LifecycleEventType,
     MultitaskDecision,
+    RunScope,
     StopReason,
     ThreadStatus,
 )
-from ..domain.errors import (
-    CallboardError,
-    ConflictError,
-    Fenced,
-    IdempotencyConflict,
-    QueueFullError,
-    RuntimeClosed,
-    ThreadBusy,
-    ThreadNotFound,
-    ThreadQuarantined,
-)
+from ..domain.errors import CallboardError, Fenced, RuntimeClosed, ThreadNotFound
 from ..domain.policies import MultitaskPolicy
 from ..domain.store_errors import StoreUnavailable
 from ..domain.views import RunSnapshot
@@ -70,6 +69,8 @@ class AdmittingActor(LoopActor):
         self._owner: str | None = None
         self._known = False
         """Whether a run was ever admitted here."""
+        self._temporary: bool | None = None
+        """Whether the thread goes with its runs; `None` while there is nothing of it."""
         self._admission: Admission | None = None
         self._looking_up: str | None = None
         """The run of which it is being asked whether it exists already."""
@@ -168,6 +169,8 @@ class AdmittingActor(LoopActor):
         self._wiring.journal.send(Append(created, self.actor_ref, run.run_id))
 
     def _decide(self, command: CreateRunCommand) -> MultitaskDecision:
+        if self._temporary not in (None, command.scope is RunScope.TEMPORARY_THREAD):
+            raise ThreadNotShared(self._thread_id, bool(self._temporary))
         decision = MultitaskPolicy.decide(command.multitask_strategy, len(self._queue))
         if decision is MultitaskDecision.REJECT:
             raise ConflictError(self._thread_id, next(iter(self._queue)))

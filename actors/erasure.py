@@ -113,6 +113,6 @@ class ErasingActor(AdmittingActor):
                 reply.set(None)
             self._leave(ThreadNotFound(self._thread_id))
         else:
-            self._erasing, self._known, self._owner = False, False, None
+            self._erasing, self._known, self._owner, self._temporary = False, False, None, None
             self.resume()
             self._leave()

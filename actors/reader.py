@@ -63,7 +63,8 @@ class FrameReader:
             # No further than the stream is: a run's end is stored before it may be told.
             frames = await self._stored(run_id, after, min(limit, held.latest - after))
             if frames:
-                return FramePage(frames, after + len(frames), end=False)
+                following = after + len(frames)
+                return FramePage(frames, following, held.ended and following >= held.latest)
         return FramePage((_gap(after, held.earliest, held.latest),), held.earliest - 1, end=False)
 
     async def _forgotten(self, run_id: str, after: int, limit: int) -> FramePage | None:

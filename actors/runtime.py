@@ -15,13 +15,9 @@ from ..domain.commands import (
     check_seconds,
     choice,
 )
+from ..domain.conflicts import RunInFlight
 from ..domain.enums import IN_FLIGHT, CancelAction, RunStatus
-from ..domain.errors import (
-    InvalidValue,
-    RunInFlight,
-    RunNotFound,
-    Unavailable,
-)
+from ..domain.errors import InvalidValue, RunNotFound, Unavailable
 from ..domain.identifiers import RunId, UserId, slot_of
 from ..domain.views import Frame, RunResult, RunSnapshot
 from ..observers import Attach, Cleanup, Detach, LatestFrame, Write

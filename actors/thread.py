@@ -103,6 +103,7 @@ class ThreadActor(ErasingActor):
         has_runs = record.last is not None or bool(record.in_flight)
         self._known = has_runs or record.owner is not None
         self._owner = record.owner
+        self._temporary = record.temporary
         if record.last is not None:
             self._status = status_after(record.last.status, record.last.waits_for_human)
         for unfinished in record.in_flight:
@@ -166,6 +167,7 @@ class ThreadActor(ErasingActor):
             )
         if not self._known:
             self._known, self._owner = True, command.user_id
+        self._temporary = command.scope is RunScope.TEMPORARY_THREAD
         member = self._enlist(admission.ledger)
         self._queue.add(run_id, member)
         if admission.reply is not None:

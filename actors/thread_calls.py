@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 
+from ..domain.conflicts import ThreadExists
 from ..domain.enums import ThreadStatus
-from ..domain.errors import InvalidValue, ThreadExists, ThreadNotFound
+from ..domain.errors import InvalidValue, ThreadNotFound
 from ..domain.identifiers import ThreadId, UserId
 from ..domain.payload import JSON, plain
 from ..domain.queries import SearchThreadsQuery

@@ -83,7 +83,9 @@ class RunScope(StrEnum):
     STATELESS = "stateless"
     """Record and events are kept; the state it saved is dropped when it ends."""
     TEMPORARY_THREAD = "temporary_thread"
-    """The thread and all that was recorded on it are deleted when the run ends."""
+    """The thread and all that was recorded on it are deleted when the run ends.
+
+    All runs of such a thread have this scope: none takes along what is not its own."""
 
 
 class ThreadStatus(StrEnum):

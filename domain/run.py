@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from .conflicts import InvalidRunTransition
 from .enums import CancelAction, RunStatus
-from .errors import InvalidRunTransition
 from .events import (
     RunCancelled,
     RunCompleted,

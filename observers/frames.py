@@ -111,12 +111,14 @@ class Evicted(NamedTuple):
         earliest: the first frame still held.
         latest: the last one.
         resumable: the event log has what is missing.
+        ended: nothing will follow the last one.
 
     """
 
     earliest: int
     latest: int
     resumable: bool
+    ended: bool
 
 
 class FrameBuffer:

@@ -253,7 +253,8 @@ class StreamActor(LoopActor):
         buffer = stream.buffer
         page = buffer.page(min(read.after, buffer.latest), read.limit)
         if page is None:
-            return Evicted(buffer.earliest, buffer.latest, stream.opened.resumable)
+            resumable = stream.opened.resumable
+            return Evicted(buffer.earliest, buffer.latest, resumable, buffer.ended)
         return page
 
     @handles(_Expired, system=True)

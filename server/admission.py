@@ -7,8 +7,8 @@ from typing import Any
 
 from ..actors.runtime import Runtime
 from ..domain.commands import CreateRunCommand
+from ..domain.conflicts import ThreadExists
 from ..domain.enums import RunScope
-from ..domain.errors import ThreadExists
 from ..domain.views import RunSnapshot, ThreadSnapshot
 from .bodies import RunBody
 from .catalogue import Assistant, Catalogue

@@ -9,13 +9,13 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from ..domain.conflicts import QueueFullError
 from ..domain.errors import (
     CallboardError,
     Conflict,
     Fenced,
     InvalidValue,
     NotFound,
-    QueueFullError,
     RuntimeBusy,
     Unavailable,
 )

@@ -10,7 +10,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..domain.errors import CallboardError, ThreadExists
+from ..domain.conflicts import ThreadExists
+from ..domain.errors import CallboardError
 from ..domain.payload import JSON
 from ..domain.queries import contains
 from ..domain.views import ThreadSnapshot

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from ..domain.enums import CancelAction, EventCategory, RunStatus, StopReason
+from ..domain.enums import CancelAction, EventCategory, RunScope, RunStatus, StopReason
 from ..domain.fence import Fence
 from ..domain.payload import JSON
 from ..domain.views import RunSnapshot, RunUsage, StoredRunEvent
@@ -173,6 +173,16 @@ class ThreadRecord:
     """The run that ended last."""
     overtaking: tuple[Overtaking, ...] = ()
     """What ended before a run that was accepted earlier, in the order of acceptance."""
+    kept: bool = True
+    """Whether anything is stored of the thread."""
+
+    @property
+    def temporary(self) -> bool | None:
+        """Whether it goes with its runs; `None` if there is nothing of it."""
+        runs = [each.run for each in self.in_flight] or ([self.last] if self.last else [])
+        if not runs:
+            return False if self.kept else None
+        return runs[0].request.scope is RunScope.TEMPORARY_THREAD
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,8 +163,8 @@ class Model:
     def erased_all(self, thread_id: str) -> None:
         """A thread is deleted."""
         runs = self.runs_on(thread_id)
-        leaves = any(run.request.scope == "temporary_thread" for run in runs)
-        self.records.erased(thread_id, asked=leaves or not runs)
+        leaves = all(run.request.scope == "temporary_thread" for run in runs)
+        self.records.erased(thread_id, asked=leaves)
         for run in runs:
             self._erase(run)
         self._states.pop(thread_id, None)
@@ -179,6 +179,7 @@ class Model:
         self.check("one at a time", not rivals, run, "begins beside", rivals)
         ghosts = [each for each in everybody if each.attempts]
         self.check("time to unwind", all(map(self.had_time, ghosts)), ghosts)
+        self.check("changes are alone", run.thread_id not in self.records.changing, run)
         self.check("durable before it begins", run.status == "running", run)
         self.check("attempts count up", attempt > run.began, run, attempt, "after", run.began)
         self.check("aborted before it began", run.bound is None or run.began, run)
@@ -278,6 +279,7 @@ class Model:
     def died(self) -> None:
         """The process is gone: nothing executes, and what it promised without storing is void."""
         self.closing = False
+        self.records.changing.clear()
         for run in self.runs.values():
             run.attempts.clear()
             run.survived = run.over

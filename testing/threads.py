@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from math import inf
 from typing import Any
+
+from .life import Life
 
 Version = dict[str, Any] | None
 """The metadata of a thread's own record; `None` while it has none."""
@@ -28,6 +31,8 @@ class Threads:
         self._told_at: dict[str, float] = {}
         """When somebody was told last that a thread is deleted, or is not there."""
         self._versions: defaultdict[str, list[Version]] = defaultdict(lambda: [None])
+        self.changing: set[str] = set()
+        """Threads to which something is done while they are idle."""
 
     # What is durable.
 
@@ -43,6 +48,20 @@ class Threads:
         asked = asked or thread_id in self.deleting
         self._check("erased for a reason", asked or versions[-1] is None, thread_id)
         versions.append(None)
+
+    # What is done to it while it is idle.
+
+    @contextmanager
+    def change(self, thread_id: str, runs: Iterable[Life]) -> Iterator[None]:
+        """Something is done to a thread that has these runs."""
+        busy = [run for run in runs if run.executing]
+        self._check("changes are alone", not busy, thread_id, busy)
+        self._check("changes are alone", thread_id not in self.changing, thread_id, "twice")
+        self.changing.add(thread_id)
+        try:
+            yield
+        finally:
+            self.changing.discard(thread_id)
 
     # What callers do and are answered.
 

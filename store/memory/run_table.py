@@ -88,7 +88,7 @@ class RunTable:
     def __init__(
         self, is_kept: Callable[[str], bool], owner_of: Callable[[str], str | None]
     ) -> None:
-        self._is_kept = is_kept
+        self.is_kept = is_kept
         self._owner_of = owner_of
         self._rows: dict[str, RunRow] = {}
         self._threads: dict[str, ThreadRuns] = {}
@@ -204,7 +204,7 @@ class RunTable:
         self._in_flight.pop(run_id, None)
         if row.request.idempotency_key is not None:
             thread.keys.pop(row.request.idempotency_key, None)
-        if not thread.created.rows and not self._is_kept(row.request.thread_id):
+        if not thread.created.rows and not self.is_kept(row.request.thread_id):
             del self._threads[row.request.thread_id]
         return True
 

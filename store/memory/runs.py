@@ -49,7 +49,8 @@ class MemoryRunStore:
         """What is in flight on a thread, whose it is, and how its last run ended."""
         thread = self._runs.thread(thread_id)
         if thread is None:
-            return ThreadRecord(self._runs.owner(thread_id), (), None)
+            kept = self._runs.is_kept(thread_id)
+            return ThreadRecord(self._runs.owner(thread_id), (), None, kept=kept)
         last = thread.ended.last()
         in_flight = tuple(self._unfinished(row) for row in thread.in_flight.values())
         overtaking = tuple(thread.overtaking())

@@ -82,7 +82,7 @@ class SqlRunStore:
         """What is in flight on a thread, whose it is, and how its last run ended."""
         found = await self._reader.fetch(self._unfinished_there, thread_id=thread_id)
         if not found:
-            return ThreadRecord(None, (), None)
+            return ThreadRecord(None, (), None, kept=False)
         in_flight = [row for row in found if row.run_no is not None]
         last = await self._reader.first(self._last_there, thread_id=thread_id)
         owner = found[0].owner if found[0].owned else None
@@ -91,6 +91,7 @@ class SqlRunStore:
             tuple(map(_as_unfinished, in_flight)),
             None if last is None else snapshot_of(last),
             await self._overtaking(thread_id, in_flight),
+            kept=bool(found[0].owned),
         )
 
     async def _overtaking(self, thread_id: str, in_flight: list[Any]) -> tuple[Overtaking, ...]:

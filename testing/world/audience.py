@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, NamedTuple
 
 from ...domain.events import RunLifecycleEvent
 from ..life import CLOSING, Life
@@ -17,6 +18,17 @@ class _Moment:
 
     def __await__(self) -> Generator[None, None, None]:
         yield
+
+
+class _Later(NamedTuple):
+    """Something that is done after some seconds. No coroutine: that objects to be dropped."""
+
+    seconds: float
+    work: Callable[[], None]
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from asyncio.sleep(self.seconds).__await__()
+        self.work()
 
 
 class Witness:
@@ -68,15 +80,23 @@ class Notary:
     Args:
         model: is told of the refusal before it is felt.
         turbulence: decides.
+        pace: seconds that it takes for an event.
 
     """
 
-    def __init__(self, model: Model, turbulence: Turbulence) -> None:
+    def __init__(self, model: Model, turbulence: Turbulence, pace: float) -> None:
         self._model = model
         self._turbulence = turbulence
+        self._pace = pace
 
-    def on_event(self, event: RunLifecycleEvent) -> Any:
+    def on_event(self, event: RunLifecycleEvent) -> Awaitable[None] | None:
         """Hear of an event, or refuse."""
+        if self._pace:
+            return _Later(self._pace, lambda: self._attest(event))
+        self._attest(event)
+        return None
+
+    def _attest(self, event: RunLifecycleEvent) -> None:
         run = self._model.runs.get(str(event.run_id))
         if run is not None and event.event_type in CLOSING.values():
             run.attested = True

@@ -6,14 +6,12 @@ import asyncio
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
+from ...domain.conflicts import ConflictError, IdempotencyConflict, ThreadBusy, ThreadExists
 from ...domain.errors import (
     ActorCrashed,
     CallboardError,
-    ConflictError,
-    IdempotencyConflict,
     RunNotFound,
     RuntimeClosed,
-    ThreadExists,
     ThreadNotFound,
     Unavailable,
 )
@@ -21,6 +19,7 @@ from ..reader import StreamReader
 from ..simulated.turbulence import InjectedFault
 from .commands import (
     Cancel,
+    ChangeThread,
     Command,
     Create,
     DeleteThread,
@@ -136,6 +135,8 @@ class Client:
                 await self._delete_thread(runtime, command)
             case RecordThread():
                 await self._record_thread(runtime, command)
+            case ChangeThread():
+                await self._change_thread(runtime, command)
             case LookAtThread():
                 await self._look_at_thread(runtime, command)
 
@@ -300,6 +301,21 @@ class Client:
             records.absent(thread_id, since)
         else:
             records.acknowledged(thread_id, metadata, since)
+
+    async def _change_thread(self, runtime: Runtime, command: ChangeThread) -> None:
+        model, thread_id = self._model, command.thread
+
+        async def change() -> None:
+            with model.records.change(thread_id, model.runs_on(thread_id)):
+                await asyncio.sleep(command.takes)
+
+        since = _now()
+        try:
+            await runtime.while_idle(thread_id, change)
+        except ThreadBusy as error:
+            run = model.runs.get(error.active_run_id)
+            real = run is None or not run.over or (run.told_at or since) >= since
+            model.check("a conflict is real", real, thread_id, run)
 
     async def _look_at_thread(self, runtime: Runtime, command: LookAtThread) -> None:
         records, thread_id = self._model.records, command.thread

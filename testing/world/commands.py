@@ -113,6 +113,14 @@ class RecordThread(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeThread(Command):
+    """Do something to a thread while no run is in flight on it."""
+
+    thread: str
+    takes: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LookAtThread(Command):
     """Read a thread's own record."""
 

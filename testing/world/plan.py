@@ -9,6 +9,7 @@ from ..simulated.choices import Choices
 from ..simulated.turbulence import KINDS
 from .commands import (
     Cancel,
+    ChangeThread,
     Close,
     Command,
     Create,
@@ -40,6 +41,7 @@ class Plan:
         commands: what callers do, by time.
         kinds: the faults that may strike, and the probability of each.
         observer: whether a required observer is bound.
+        pace: seconds that it takes for an event.
 
     """
 
@@ -47,6 +49,7 @@ class Plan:
     commands: tuple[Command, ...]
     kinds: dict[str, float]
     observer: bool = False
+    pace: float = 0.0
 
     @classmethod
     def of(cls, seed: int) -> Plan:
@@ -70,13 +73,14 @@ class Plan:
             tuple(sorted(commands, key=lambda command: command.at)),
             _faults(choices),
             choices.happens(0.15),
+            choices.between(0.0, 1.0) if choices.happens(0.5) else 0.0,
         )
 
     def __str__(self) -> str:
         faults = ", ".join(self.kinds) or "none"
         lines = [f"seed {self.seed}; faults that may strike: {faults}"]
         if self.observer:
-            lines.append("with a required observer")
+            lines.append(f"with a required observer, which takes {self.pace:g} seconds")
         return "\n".join(lines + [f"  {command}" for command in self.commands])
 
 
@@ -219,6 +223,10 @@ def _with_threads(choices: Choices, commands: list[Command], threads: list[str])
     if choices.happens(0.3):
         timeout = choices.between(0.0, 3.0)
         changed.append(Close(at=_moment(choices), timeout=timeout, hand_over=True))
+    for _ in range(choices.below(4)):
+        create = choices.among(created)
+        at, takes = create.at + choices.between(0.0, 4.0), choices.between(0.0, 2.0)
+        changed.append(ChangeThread(at=at, thread=create.thread, takes=takes))
     return changed
 
 
@@ -230,7 +238,9 @@ def _changed(choices: Choices, command: Command, *, shared: bool) -> Command:
         return command
     command = replace(command, forget=choices.happens(0.5))
     if shared and choices.happens(0.5):
-        return replace(command, thread="shared", scope="temporary_thread")
+        command = replace(command, thread="shared", scope="temporary_thread")
+    if choices.happens(0.1):  # what it is refused for, unless it is the first there
+        return replace(command, scope=choices.among(("stateful", "temporary_thread")))
     return command
 
 

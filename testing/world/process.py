@@ -149,7 +149,8 @@ class Process:
         runtime.observe(world.witness)
         runtime.observe(world.ledger, name="ledger", replay=True)
         if world.plan.observer:
-            runtime.observe(Notary(world.model, world.turbulence), required=True)
+            notary = Notary(world.model, world.turbulence, world.plan.pace)
+            runtime.observe(notary, required=True)
         return runtime
 
     def _kernel(self) -> SimulatedKernel:

@@ -46,6 +46,7 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
         yield replace(plan, kinds={})
     if plan.observer:
         yield replace(plan, observer=False)
+        yield replace(plan, pace=0.0)
     for kind in plan.kinds:
         yield replace(plan, kinds={k: p for k, p in plan.kinds.items() if k != kind})
     size = len(plan.commands) // 2

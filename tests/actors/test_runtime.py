@@ -6,13 +6,8 @@ import threading
 import pytest
 
 from callboard import Runtime
-from callboard.domain.errors import (
-    ConflictError,
-    RuntimeClosed,
-    RuntimeStarted,
-    ThreadNotFound,
-    WrongLoop,
-)
+from callboard.domain.conflicts import ConflictError
+from callboard.domain.errors import RuntimeClosed, RuntimeStarted, ThreadNotFound, WrongLoop
 from callboard.domain.store_errors import StoreUnavailable
 from callboard.store import MemoryStore
 from tests.support import Stage, collect, opened, passes, staged, statuses, virtual

@@ -9,7 +9,8 @@ import pytest
 from callboard.actors.messages import Record
 from callboard.actors.run import RunActor
 from callboard.actors.thread import ThreadActor
-from callboard.domain.errors import ActorCrashed, CallboardError, ThreadQuarantined
+from callboard.domain.conflicts import ThreadQuarantined
+from callboard.domain.errors import ActorCrashed, CallboardError
 from callboard.domain.policies import RestartPolicy
 from callboard.store import MemoryStore
 from callboard.store.memory.runs import MemoryRunStore

@@ -6,7 +6,15 @@ from functools import partial
 
 import pytest
 
-from callboard import MemoryStore, RunNotFound, Runtime, RuntimeClosed, ThreadBusy, ThreadNotFound
+from callboard import (
+    MemoryStore,
+    RunNotFound,
+    Runtime,
+    RuntimeClosed,
+    ThreadBusy,
+    ThreadNotFound,
+    ThreadNotShared,
+)
 from callboard.domain import CancelAction, InvalidValue, RunStatus, ThreadExists
 from tests.support import Stage, collect, opened, passes, staged, statuses, virtual
 
@@ -185,6 +193,33 @@ def test_a_temporary_thread_is_gone_when_its_run_is_reported_ended(tmp_path):
     asyncio.run(story())
 
 
+# Threads that go with their runs.
+
+
+@virtual
+async def test_a_run_takes_no_thread_along_that_is_not_its_own():
+    goes = {"scope": "temporary_thread"}
+    async with opened({"work": succeed, "sleep": sleep}) as runtime:
+        await runtime.wait((await runtime.create_run("t", "work")).run_id)
+        await runtime.create_thread("bare")
+        for thread in ("t", "bare"):
+            with pytest.raises(ThreadNotShared, match="is to stay"):
+                await runtime.create_run(thread, "work", **goes)
+
+        first = await runtime.create_run("u", "sleep", **goes)
+        await runtime.create_run("u", "work", multitask_strategy="enqueue", **goes)
+        with pytest.raises(ThreadNotShared, match="goes with the runs"):
+            await runtime.create_run("u", "work", multitask_strategy="enqueue")
+        await runtime.wait(first.run_id)
+        await passes(1)
+        assert await runtime.get_thread("u") is None
+
+        kept = await runtime.create_run("u", "work")
+        await runtime.wait(kept.run_id)
+        with pytest.raises(ThreadNotShared):
+            await runtime.create_run("u", "work", **goes)
+
+
 # What no run may be beside.
 
 
@@ -266,3 +301,7 @@ async def never():
 
 async def succeed(*_):
     return "done"
+
+
+async def sleep(_):
+    await asyncio.sleep(60)

@@ -4,12 +4,8 @@ import asyncio
 
 import pytest
 
-from callboard.domain.errors import (
-    ConflictError,
-    IdempotencyConflict,
-    QueueFullError,
-    UnsupportedStrategyError,
-)
+from callboard.domain.conflicts import ConflictError, IdempotencyConflict, QueueFullError
+from callboard.domain.errors import UnsupportedStrategyError
 from callboard.store import MemoryStore
 from tests.support import lifecycle, passes, staged, statuses, virtual
 

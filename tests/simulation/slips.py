@@ -345,6 +345,20 @@ SLIPS = (
         "self._part()",
     ),
     Slip(
+        "changes do not see what is in flight",
+        "Whoever changes a state knows what he does.",
+        AdmittingActor._while_idle,
+        "if self._queue:",
+        "if False:",
+    ),
+    Slip(
+        "runs do not wait for changes",
+        "A change takes no time.",
+        AdmittingActor._while_idle,
+        "return _carry_out(message.work, self.defer())",
+        "self.kernel.run(_carry_out(message.work, self.defer()), lambda _: None, 'change')",
+    ),
+    Slip(
         "forgotten before observers know",
         "A run that leaves no record has nobody to wait for.",
         RecordingActor._committed,

@@ -139,6 +139,8 @@ def test_frames_from_the_log_do_not_tell_an_end_before_required_observers_know()
             witness.gate.set()
             await reading
             assert told == ["metadata", "end"]
+            again = await runtime._house.read("r", 0, 256, 0.0)
+            assert (len(again.frames), again.end) == (2, True)  # seed 15133438004
 
     simulate(first, second)
 

@@ -1,8 +1,10 @@
 """The records of threads: created by themselves or by their runs, found, changed, erased."""
 
+from dataclasses import replace
+
 import pytest
 
-from callboard.domain import InvalidValue, SearchThreadsQuery, ThreadStatus
+from callboard.domain import InvalidValue, RunScope, SearchThreadsQuery, ThreadStatus
 from callboard.store import Entry, PatchThread, PutThread, Verdict
 from tests.store.contract import (
     ERROR,
@@ -209,3 +211,22 @@ async def test_a_search_is_sorted_and_cut_into_pages(store):
 def test_a_search_that_cannot_be_used_is_refused(criteria):
     with pytest.raises(InvalidValue, match=next(iter(criteria))):
         SearchThreadsQuery(**criteria)
+
+
+@contract
+async def test_a_thread_goes_with_its_runs_or_stays(store):
+    own_thread, goes = await own(store, "bare"), run("r1", "goes")
+    scope = RunScope.TEMPORARY_THREAD
+    await put(store, replace(goes, request=replace(goes.request, scope=scope)), run("r2", "stays"))
+    await record(store, own_thread, "bare")
+
+    async def temporary(*threads):
+        return [(await store.runs.load_thread(thread)).temporary for thread in threads]
+
+    assert await temporary("goes", "stays", "bare", "unknown") == [True, False, False, None]
+    for run_id in ("r1", "r2"):
+        await finish(store, run_id)
+    assert await temporary("goes", "stays") == [True, False]
+    for run_id in ("r1", "r2"):
+        await store.runs.delete(run_id)
+    assert await temporary("goes", "stays", "bare") == [None, None, False]
