@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from .lanes import AsyncLane, Lane
 from .ownership import Claims
 from .place import Place
+from .read_threads import ReadThreads
 from .sqlite import Durability
 from .versions import prepare
 
@@ -44,6 +45,7 @@ class PostgresDatabase:
         self.place = place
         self.durability = durability
         self.lane: Lane
+        self.read_threads: ReadThreads | None = None
         self._owner = owner
         self._lease = lease
         self._arguments: dict[str, Any] = {

@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Dialect, Row, Select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ...domain.errors import InvalidValue
 from ...domain.store_errors import StoreUnavailable
 from .faults import described, lies_in_the_values
 from .opening import Opening
 from .prepared import Query
+from .read_threads import ReadThreads
 
 T = TypeVar("T")
 
@@ -28,14 +29,18 @@ class Reader:
     Args:
         engine: has the connections.
         opening: tells whether the store is open.
+        threads: answer prepared queries, where the database is in this process.
 
     """
 
-    __slots__ = ("_engine", "_opening", "dialect")
+    __slots__ = ("_engine", "_opening", "_threads", "dialect")
 
-    def __init__(self, engine: AsyncEngine, opening: Opening) -> None:
+    def __init__(
+        self, engine: AsyncEngine, opening: Opening, threads: ReadThreads | None = None
+    ) -> None:
         self._engine = engine
         self._opening = opening
+        self._threads = threads
         self.dialect: Dialect = engine.dialect
 
     async def rows(self, statement: Select[Any]) -> Sequence[Row[Any]]:
@@ -46,41 +51,36 @@ class Reader:
 
         """
 
-        async def execute(connection: AsyncConnection) -> Sequence[Row[Any]]:
-            return list((await connection.execute(statement)).all())
+        async def ask() -> Sequence[Row[Any]]:
+            async with self._engine.connect() as connection:
+                return list((await connection.execute(statement)).all())
 
-        return await self._answer(execute)
+        return await self._answer(ask)
 
     async def fetch(self, query: Query, **values: Any) -> list[Any]:
         """All rows of a prepared query; raises what `rows` raises."""
-        if self.dialect.name != "sqlite":
+        threads = self._threads
+        if threads is not None:
+            return await self._answer(lambda: threads.fetch(query, values))
 
-            async def run(connection: AsyncConnection) -> list[Any]:
+        async def ask() -> list[Any]:
+            async with self._engine.connect() as connection:
                 answer = await connection.run_sync(lambda c: query.run(c, **values))
                 return query.rows(answer.rows)
 
-            return await self._answer(run)
-
-        async def hop(connection: AsyncConnection) -> list[Any]:
-            # One hop to the connection's OS thread, where SQLAlchemy's cursor makes four.
-            raw = await connection.get_raw_connection()
-            driver: Any = raw.driver_connection
-            return query.rows(await driver.execute_fetchall(query.sql, query.parameters(values)))
-
-        return await self._answer(hop)
+        return await self._answer(ask)
 
     async def first(self, query: Query, **values: Any) -> Any | None:
         """The first row of a prepared query, or `None`."""
         rows = await self.fetch(query, **values)
         return rows[0] if rows else None
 
-    async def _answer(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def _answer(self, ask: Callable[[], Awaitable[T]]) -> T:
         self._opening.check("a query")
         wait = _FIRST_WAIT
         while True:
             try:
-                async with self._engine.connect() as connection:
-                    return await ask(connection)
+                return await ask()
             except Exception as error:
                 if lies_in_the_values(error):
                     raise InvalidValue("query", described(error), "ask for less") from error

@@ -20,6 +20,7 @@ from .lanes import AsyncLane, Lane, ThreadLane
 from .owner_file import OwnerFile, may_have_lost
 from .ownership import Claims
 from .place import Place
+from .read_threads import ReadThreads
 from .statements import log_end
 from .versions import prepare
 
@@ -27,8 +28,8 @@ _log = structlog.get_logger("callboard.store")
 
 Durability = Literal["full", "process"]
 
-READERS = 4
-"""Connections that read."""
+READERS, THREADS = 4, 2
+"""Connections that read: those of queries made for the occasion, and of prepared ones."""
 BUSY = 5.0
 """Seconds to wait for another process that has the file locked."""
 _FAREWELL = 1.0
@@ -67,6 +68,8 @@ class SqliteDatabase:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._owner_file = OwnerFile(self.path)
         self.reader = self._make_reader()
+        name = f"callboard reads {self.path.name}"
+        self.read_threads: ReadThreads | None = ReadThreads(self._connect_reader, THREADS, name)
 
     def claims(self, owner: int) -> Claims:
         """Whoever has the file open owns its slots: its lock tells who lives."""
@@ -105,8 +108,13 @@ class SqliteDatabase:
         if self.is_abandoned:
             await self.bury()
             return
-        await self.reader.dispose()
+        await self._stop_reading()
         await self._give_up()
+
+    async def _stop_reading(self) -> None:
+        if self.read_threads is not None:
+            await self.read_threads.close()
+        await self.reader.dispose()
 
     async def _give_up(self) -> None:
         lane: Lane | None = getattr(self, "lane", None)
@@ -139,7 +147,7 @@ class SqliteDatabase:
         """Close it, on another event loop than the one that ended."""
         with suppress(TimeoutError):  # what was reading when that loop ended never answers
             async with asyncio.timeout(_FAREWELL):
-                await self.reader.dispose()
+                await self._stop_reading()
         await self._give_up()
 
     def leave_to_parent(self) -> None:
@@ -174,6 +182,11 @@ class SqliteDatabase:
         )
         self._set_up(engine.sync_engine, self._set_up_reader)
         return engine
+
+    def _connect_reader(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None)
+        self._set_up_reader(connection)
+        return connection
 
     @staticmethod
     def _set_up(engine: Any, pragmas: Any) -> None:

@@ -94,7 +94,7 @@ class SqlStore:
         self._opening = opening = Opening()
         self._database = database = self._make_database()
         self._claims = database.claims(self._owner)
-        self._reader = reader = Reader(database.reader, opening)
+        self._reader = reader = Reader(database.reader, opening, database.read_threads)
         alone = self.place.dialect == "sqlite"
         self._writer = writer_ = Writer(Statements(reader.dialect), alone=alone)
         self._runs = SqlRunStore(reader, writer_, self.write)

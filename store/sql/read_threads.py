@@ -1,0 +1,128 @@
+"""Prepared queries on OS threads of their own.
+
+SQLite answers a query for a few rows in some microseconds. What a connection of SQLAlchemy's
+asyncio adds to that is many times as much: a hop to its OS thread and back, with a future and
+a wake-up of the event loop for each. Here one hop serves all that is asked meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+from .faults import lies_in_the_values
+from .prepared import Query
+
+
+class _Asked(NamedTuple):
+    query: Query
+    parameters: tuple[Any, ...]
+    future: asyncio.Future[list[Any]]
+
+
+class _Answer(NamedTuple):
+    future: asyncio.Future[list[Any]]
+    rows: list[Any]
+    error: BaseException | None
+
+
+class ReadThreads:
+    """Answers prepared queries, several at a time. Starts with the first one.
+
+    Args:
+        connect: makes a connection; is called on the OS thread that uses it.
+        count: of OS threads, each with a connection.
+        name: of the OS threads.
+
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], count: int, name: str) -> None:
+        self._connect = connect
+        self._count = count
+        self._name = name
+        self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._answers: deque[_Answer] = deque()
+        self._told = False
+        """The event loop is on its way to the answers."""
+        self._threads: list[threading.Thread] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def fetch(self, query: Query, values: dict[str, Any]) -> asyncio.Future[list[Any]]:
+        """All rows of a query."""
+        if not self._threads:
+            self._start()
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._asked.put(_Asked(query, query.parameters(values), future))
+        return future
+
+    async def close(self) -> None:
+        """Answer what was asked, and close the connections."""
+        threads, self._threads = self._threads, []
+        for _ in threads:
+            self._asked.put(None)
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
+
+    def _start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._told = False
+        self._answers.clear()  # those who asked on a loop that has ended wait no more
+        self._threads = [
+            threading.Thread(target=self._work, name=self._name, daemon=True)
+            for _ in range(self._count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    # On the OS threads.
+
+    def _work(self) -> None:
+        connection: sqlite3.Connection | None = None
+        while (asked := self._asked.get()) is not None:
+            rows: list[Any] = []
+            error: BaseException | None = None
+            try:
+                if connection is None:
+                    connection = self._connect()
+                found = connection.execute(asked.query.sql, asked.parameters).fetchall()
+                rows = asked.query.rows(found)
+            except BaseException as raised:  # noqa: BLE001 - whoever asked gets it
+                error = raised
+                if connection is not None and not lies_in_the_values(raised):
+                    _close(connection)
+                    connection = None
+            self._answer(_Answer(asked.future, rows, error))
+            del asked, rows, error
+        if connection is not None:
+            _close(connection)
+
+    def _answer(self, answer: _Answer) -> None:
+        self._answers.append(answer)
+        if not self._told and self._loop is not None:
+            self._told = True
+            with suppress(RuntimeError):  # the loop has closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._settle)
+
+    # On the event loop.
+
+    def _settle(self) -> None:
+        self._told = False  # what is answered from here on calls again
+        while self._answers:
+            future, rows, error = self._answers.popleft()
+            if future.cancelled():
+                continue
+            if error is None:
+                future.set_result(rows)
+            else:
+                future.set_exception(error)
+
+
+def _close(connection: sqlite3.Connection) -> None:
+    with suppress(Exception):
+        connection.close()
