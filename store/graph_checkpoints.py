@@ -79,8 +79,14 @@ class GraphCheckpoints(Protocol):
         """
         ...
 
-    def save(self, checkpoint: GraphCheckpoint) -> Awaitable[None]:
-        """Keep a checkpoint, instead of one with the same id."""
+    def save(self, checkpoint: GraphCheckpoint, *, soon: bool = True) -> Awaitable[None]:
+        """Keep a checkpoint, instead of one with the same id.
+
+        Args:
+            checkpoint: what to keep.
+            soon: write it at once; else with what comes in the next moment, or at `hurry`.
+
+        """
         ...
 
     def save_writes(
@@ -89,8 +95,14 @@ class GraphCheckpoints(Protocol):
         namespace: str,
         checkpoint_id: str,
         writes: Sequence[GraphWrite],
+        *,
+        soon: bool = True,
     ) -> Awaitable[None]:
         """Keep what a task wrote. What is there stays, but for places below zero."""
+        ...
+
+    def hurry(self) -> None:
+        """Somebody waits for what was given: write it now."""
         ...
 
     def forget_thread(self, thread_id: str) -> Awaitable[None]:

@@ -67,6 +67,7 @@ class StoreSaver(BaseCheckpointSaver[int]):
 
         """
         if self._behind:
+            self._kept.hurry()
             written, self._behind[:] = self._behind[:], []
             for error in await asyncio.gather(*written, return_exceptions=True):
                 if error is not None:
@@ -165,7 +166,7 @@ class StoreSaver(BaseCheckpointSaver[int]):
             kind,
             state,
         )
-        await self._written(self._kept.save(kept))
+        await self._written(self._kept.save(kept, soon=self._behind is None))
         return _config(kept, kept.checkpoint_id)
 
     async def aput_writes(
@@ -188,7 +189,9 @@ class StoreSaver(BaseCheckpointSaver[int]):
             for place, (channel, value) in enumerate(writes)
         ]
         checkpoint_id = str(config["configurable"]["checkpoint_id"])
-        await self._written(self._kept.save_writes(thread_id, namespace, checkpoint_id, rows))
+        at = (thread_id, namespace, checkpoint_id)
+        soon = self._behind is None
+        await self._written(self._kept.save_writes(*at, rows, soon=soon))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete all of a thread."""

@@ -29,6 +29,8 @@ from .schema import graph_checkpoints, graph_writes
 
 Work: TypeAlias = Callable[[Connection], None]
 
+_MOMENT = 0.02
+"""Seconds that what nobody waits for yet may wait for others to be written with."""
 _REMEMBERED = 32 * 2**20
 """Bytes of the latest states that are kept in memory."""
 _C, _W = graph_checkpoints.c, graph_writes.c
@@ -57,6 +59,9 @@ class SqlGraphCheckpoints:
         self._latest = LatestStates(_REMEMBERED if alone else 0)
         self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
+        self._urgent = False
+        """Whether what waits is to be written at once."""
+        self._later: asyncio.TimerHandle | None = None
 
     # Reading.
 
@@ -115,11 +120,13 @@ class SqlGraphCheckpoints:
 
     # Writing.
 
-    def save(self, checkpoint: GraphCheckpoint) -> Awaitable[None]:
+    def save(self, checkpoint: GraphCheckpoint, *, soon: bool = True) -> Awaitable[None]:
         """See `GraphCheckpoints`."""
         values = checkpoint._asdict()
         return self._together(
-            lambda c: _run(self._statements.save, c, values), lambda: self._latest.saved(checkpoint)
+            lambda c: _run(self._statements.save, c, values),
+            lambda: self._latest.saved(checkpoint),
+            soon=soon,
         )
 
     def save_writes(
@@ -128,6 +135,8 @@ class SqlGraphCheckpoints:
         namespace: str,
         checkpoint_id: str,
         writes: Sequence[GraphWrite],
+        *,
+        soon: bool = True,
     ) -> Awaitable[None]:
         """See `GraphCheckpoints`."""
         at = {"thread_id": thread_id, "namespace": namespace, "checkpoint_id": checkpoint_id}
@@ -139,7 +148,7 @@ class SqlGraphCheckpoints:
                 _run(statement, connection, at | write._asdict())
 
         place = (thread_id, namespace, checkpoint_id)
-        return self._together(work, lambda: self._latest.wrote(place, writes))
+        return self._together(work, lambda: self._latest.wrote(place, writes), soon=soon)
 
     def forget_thread(self, thread_id: str) -> Awaitable[None]:
         """See `GraphCheckpoints`."""
@@ -163,19 +172,35 @@ class SqlGraphCheckpoints:
 
     async def quiet(self) -> None:
         """Wait until all is written that was to be, or could not be."""
+        self.hurry()
         if self._writing is not None:
             await asyncio.wait((self._writing,))
 
-    def _together(self, work: Work, note: Callable[[], None]) -> Awaitable[None]:
-        waiting = _Waiting(work, note, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if self._writing is None or self._writing.done():
+    def hurry(self) -> None:
+        """See `GraphCheckpoints`."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        self._urgent = bool(self._waiting)
+        if self._urgent and (self._writing is None or self._writing.done()):
             self._writing = asyncio.create_task(self._drain(), name="callboard graph states")
+
+    def _together(
+        self, work: Work, note: Callable[[], None], *, soon: bool = True
+    ) -> Awaitable[None]:
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(work, note, loop.create_future())
         waiting.done.add_done_callback(_look)
+        self._waiting.append(waiting)
+        if soon:
+            self.hurry()
+        elif self._later is None:
+            self._later = loop.call_later(_MOMENT, self.hurry)
         return waiting.done
 
     async def _drain(self) -> None:
-        while self._waiting:
+        while self._urgent:
+            self._urgent = False
             group, self._waiting = self._waiting, []
             try:
                 await self._write("the states of graphs", partial(_all, group))

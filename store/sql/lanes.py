@@ -58,13 +58,21 @@ class ThreadLane:
 
     Args:
         engine: makes the connection.
+        begin: begins the database's own transaction, once SQLAlchemy's has begun.
         forget: is called on that OS thread after a transaction that failed.
         name: of the OS thread.
 
     """
 
-    def __init__(self, engine: Engine, forget: Callable[[], None], name: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        begin: Callable[[Connection], None],
+        forget: Callable[[], None],
+        name: str,
+    ) -> None:
         self._engine = engine
+        self._begin = begin
         self._forget = forget
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
@@ -109,6 +117,7 @@ class ThreadLane:
         connection = self._connection
         try:
             connection.begin()
+            self._begin(connection)
             result = work(connection)
         except BaseException as error:
             self._roll_back(connection, keep=lies_in_the_values(error))

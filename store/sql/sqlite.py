@@ -20,6 +20,7 @@ from .lanes import AsyncLane, Lane, ThreadLane
 from .owner_file import OwnerFile, may_have_lost
 from .ownership import Claims
 from .place import Place
+from .prepared import driver
 from .read_threads import ReadThreads
 from .statements import log_end
 from .versions import prepare
@@ -35,6 +36,7 @@ BUSY = 5.0
 _FAREWELL = 1.0
 """Seconds to wait for connections whose event loop has ended."""
 _SYNCHRONOUS = {"full": "FULL", "process": "NORMAL"}
+_BEGIN = "BEGIN IMMEDIATE"
 _IS_MADE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'store_state'"
 _LOG_END = """
     SELECT max(position, coalesce((SELECT max(position) FROM run_events), 0)) FROM store_state
@@ -166,8 +168,7 @@ class SqliteDatabase:
         url = self.place.url.set(drivername="sqlite")
         engine_ = create_engine(url, poolclass=NullPool, connect_args=arguments)
         self._set_up(engine_, self._set_up_writer)
-        event.listen(engine_, "begin", _begin)
-        return ThreadLane(engine_, forget, f"callboard store {self.path.name}")
+        return ThreadLane(engine_, _begin_directly, forget, f"callboard store {self.path.name}")
 
     def _make_reader(self) -> AsyncEngine:
         engine = create_async_engine(
@@ -307,4 +308,9 @@ register_at_fork(after_in_child=_after_fork)
 
 def _begin(connection: Connection) -> None:
     """Take the write lock at once: a transaction that begins by reading could not, later."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql(_BEGIN)
+
+
+def _begin_directly(connection: Connection) -> None:
+    """The same past SQLAlchemy, which takes longer over it than SQLite."""
+    driver(connection).execute(_BEGIN)
