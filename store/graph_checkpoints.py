@@ -49,7 +49,7 @@ class GraphCheckpoints(Protocol):
 
     What is to be written is taken at once, and written in the order in which it was given; one
     need not await it. Reads see what has been answered. All raise `StoreUnavailable` where the
-    store does not answer.
+    store does not answer, and those that save `Fenced` where the thread is another owner's.
     """
 
     async def find(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from ...domain.errors import InvalidValue
+from ...domain.identifiers import Slot, slot_of
 from ..graph_checkpoints import GraphCheckpoint, GraphState, GraphWrite
 from .graph_cache import Found, LatestStates, Unknown, in_order
 from .prepared import Prepared, Query
@@ -46,17 +47,22 @@ class SqlGraphCheckpoints:
     Args:
         reader: answers queries.
         write: does some work in a transaction, as `SqlStore.write` does.
-        alone: no other process writes to the database meanwhile.
+        hold: raises `Fenced` if slots are another owner's, and else keeps them from becoming that
+            during a transaction; `None` where no other process writes to the database.
 
     """
 
     def __init__(
-        self, reader: Reader, write: Callable[[str, Work], Awaitable[None]], *, alone: bool
+        self,
+        reader: Reader,
+        write: Callable[[str, Work], Awaitable[None]],
+        hold: Callable[[Connection, Iterable[Slot]], None] | None,
     ) -> None:
         self._reader = reader
         self._write = write
         self._statements = _Statements(reader.dialect)
-        self._latest = LatestStates(_REMEMBERED if alone else 0)
+        self._hold = hold
+        self._latest = LatestStates(_REMEMBERED if hold is None else 0)
         self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
         self._urgent = False
@@ -126,6 +132,7 @@ class SqlGraphCheckpoints:
         return self._together(
             lambda c: _run(self._statements.save, c, values),
             lambda: self._latest.saved(checkpoint),
+            checkpoint.thread_id,
             soon=soon,
         )
 
@@ -148,7 +155,7 @@ class SqlGraphCheckpoints:
                 _run(statement, connection, at | write._asdict())
 
         place = (thread_id, namespace, checkpoint_id)
-        return self._together(work, lambda: self._latest.wrote(place, writes), soon=soon)
+        return self._together(work, lambda: self._latest.wrote(place, writes), thread_id, soon=soon)
 
     def forget_thread(self, thread_id: str) -> Awaitable[None]:
         """See `GraphCheckpoints`."""
@@ -186,10 +193,15 @@ class SqlGraphCheckpoints:
             self._writing = asyncio.create_task(self._drain(), name="callboard graph states")
 
     def _together(
-        self, work: Work, note: Callable[[], None], *, soon: bool = True
+        self,
+        work: Work,
+        note: Callable[[], None],
+        thread_id: str | None = None,
+        *,
+        soon: bool = True,
     ) -> Awaitable[None]:
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(work, note, loop.create_future())
+        waiting = _Waiting(work, note, thread_id, loop.create_future())
         waiting.done.add_done_callback(_look)
         self._waiting.append(waiting)
         if soon:
@@ -203,7 +215,7 @@ class SqlGraphCheckpoints:
             self._urgent = False
             group, self._waiting = self._waiting, []
             try:
-                await self._write("the states of graphs", partial(_all, group))
+                await self._write("the states of graphs", partial(self._all, group))
             except BaseException as error:  # noqa: BLE001 - whoever waits gets it
                 self._latest.forget()  # some of it may be stored
                 await self._one_by_one(group, error)
@@ -211,12 +223,19 @@ class SqlGraphCheckpoints:
                 for waiting in group:
                     waiting.settle(None)
 
+    def _all(self, group: list[_Waiting], connection: Connection) -> None:
+        if self._hold is not None:
+            threads = {each.thread_id for each in group if each.thread_id is not None}
+            self._hold(connection, {slot_of(thread_id) for thread_id in threads})
+        for waiting in group:
+            waiting.work(connection)
+
     async def _one_by_one(self, group: list[_Waiting], error: BaseException) -> None:
         """One of them may be at fault: the others are written without it."""
         for waiting in group:
             if len(group) > 1 and isinstance(error, InvalidValue):
                 try:
-                    await self._write("the state of a graph", waiting.work)
+                    await self._write("the state of a graph", partial(self._all, [waiting]))
                 except Exception as own:  # noqa: BLE001 - whoever waits gets it
                     waiting.settle(own)
                 else:
@@ -229,6 +248,8 @@ class _Waiting(NamedTuple):
     work: Work
     note: Callable[[], None]
     """To be called once it is written."""
+    thread_id: str | None
+    """Whose state it is."""
     done: asyncio.Future[None]
 
     def settle(self, error: BaseException | None) -> None:
@@ -248,11 +269,6 @@ def _look(done: asyncio.Future[None]) -> None:
     """Nobody need wait for it: asyncio is not to complain."""
     if not done.cancelled():
         done.exception()
-
-
-def _all(group: list[_Waiting], connection: Connection) -> None:
-    for waiting in group:
-        waiting.work(connection)
 
 
 def _run(statement: Prepared, connection: Connection, values: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select, update
 
+from ...domain.errors import Fenced
 from ...domain.identifiers import Slot
 from ...domain.store_errors import StoreOwned
 from .place import Place
@@ -124,6 +125,18 @@ class Claims:
         """The slots that other living owners have."""
         theirs = select(slots.c.slot).where(slots.c.owner.in_([*self._living(connection)]))
         return frozenset(Slot(slot) for (slot,) in connection.execute(theirs))
+
+    def hold(self, connection: Connection, numbers: Iterable[Slot]) -> None:
+        """See that slots stay where they are until the transaction ends.
+
+        Raises:
+            Fenced: one of them is another owner's.
+
+        """
+        held = select(slots.c.owner).where(slots.c.slot.in_(list(numbers)))
+        found = connection.execute(held.with_for_update(read=True)).scalars()
+        if any(owner not in (None, self.owner) for owner in found):
+            raise Fenced("Another runtime owns what was to be written to.")
 
     def release(self, connection: Connection) -> None:
         """Own nothing any more."""

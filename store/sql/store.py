@@ -101,7 +101,9 @@ class SqlStore:
         self._events = SqlEventLog(reader, writer_, self.write)
         self._checkpoints = SqlCheckpointStore(reader)
         self._threads = SqlThreadStore(reader)
-        self._graph_checkpoints = SqlGraphCheckpoints(reader, self.write, alone=alone)
+        self._graph_checkpoints = SqlGraphCheckpoints(
+            reader, self.write, None if alone else self._claims.hold
+        )
         self._retention = Retention(reader, writer_, self.write, self._claims)
         self._progress: _Progress | None = None
         self._absent: dict[Slot, int] = {}

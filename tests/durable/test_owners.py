@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from callboard import Runtime
 from callboard.domain import (
@@ -21,6 +22,7 @@ from callboard.domain import (
     slot_of,
 )
 from callboard.store.entries import Entry, Verdict
+from callboard.store.graph_checkpoints import GraphCheckpoint, GraphState, GraphWrite
 from callboard.store.sql import SqlStore
 from tests.durable.house import AGENTS
 from tests.store.contract import commit, event, save
@@ -168,6 +170,53 @@ def test_a_zombie_cannot_write_a_row(url):
         assert await heir.events.read() == []
         assert slot_of("t") not in await zombie.renew()
         await zombie.close()
+        await heir.close()
+
+    asyncio.run(story())
+
+
+def test_a_state_of_a_graph_is_not_written_for_another_owners_thread(url):
+    state = GraphCheckpoint("t", "", "1", None, None, "bytes", b"x")
+    write = GraphWrite("task", 0, "", "channel", "bytes", b"y")
+
+    async def story():
+        zombie, heir = SqlStore(url, lease=0.0), SqlStore(url)
+        await zombie.open()
+        await zombie.claim([slot_of("t")])
+        await zombie.graph_checkpoints.save(state)
+        await heir.open()
+        await heir.claim([slot_of("t")])
+
+        with pytest.raises(Fenced, match="Another runtime"):
+            await zombie.graph_checkpoints.save(state._replace(state=b"late"))
+        with pytest.raises(Fenced):
+            await zombie.graph_checkpoints.save_writes("t", "", "1", [write])
+
+        assert await heir.graph_checkpoints.find("t", "") == GraphState(state, ())
+        await heir.graph_checkpoints.save_writes("t", "", "1", [write])
+        await zombie.close()
+        await heir.close()
+
+    asyncio.run(story())
+
+
+def test_a_slot_stays_where_it_is_while_a_state_of_a_graph_is_written(url):
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+
+    async def story():
+        writing, heir = SqlStore(url, lease=0.0), SqlStore(url)
+        await writing.open()
+        await writing.claim([slot_of("t")])
+        await heir.open()
+        async with writing._database.reader.connect() as connection:
+            await connection.execution_options(isolation_level="READ COMMITTED")
+            await connection.run_sync(writing._claims.hold, [slot_of("t")])
+            claiming = asyncio.ensure_future(heir.claim([slot_of("t")]))
+            while not (await connection.execute(waiting)).scalar():
+                assert not claiming.done()
+            await connection.commit()
+        assert await claiming > 0
+        await writing.close()
         await heir.close()
 
     asyncio.run(story())
