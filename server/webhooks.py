@@ -13,6 +13,7 @@ import structlog
 from ..actors.runtime import Runtime
 from ..actors.settlement import error_data
 from ..domain.enums import RunStatus
+from ..domain.errors import CallboardError
 from ..domain.payload import JSON
 from ..domain.views import RunResult, RunSnapshot
 from .addresses import is_public
@@ -51,6 +52,9 @@ class Webhooks:
         self._tasks: set[asyncio.Task[None]] = set()
         self._reporting: set[asyncio.Task[None]] = set()
         """Those of them whose runs have ended."""
+        self._followed: set[str] = set()
+        """The runs whose ends are waited for."""
+        self._resumed = False
         self._lookups = ThreadPoolExecutor(_LOOKING_UP, "callboard-webhook")
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
@@ -75,16 +79,27 @@ class Webhooks:
     def follow(self, run: RunSnapshot) -> None:
         """Post when the run has ended, if it names a webhook."""
         url = run.request.host_data.get(OURS, {}).get("webhook")
-        if url is not None:
+        if url is not None and run.run_id not in self._followed:
+            self._followed.add(run.run_id)
             task = asyncio.create_task(self._post_at_end(run, url), name="callboard webhook")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             task.add_done_callback(self._reporting.discard)
 
+    async def begin(self) -> None:
+        """Resume, if nobody did: a mounted app is not told that its host's server starts."""
+        if not self._resumed and self._runtime.state == "running":
+            await self.resume()
+
     async def resume(self) -> None:
         """Follow the runs that were in flight when the server started."""
-        for run in await self._runtime.list_in_flight():
-            self.follow(run)
+        self._resumed = True
+        try:
+            for run in await self._runtime.list_in_flight():
+                self.follow(run)
+        except CallboardError as error:
+            self._resumed = False
+            _log.warning("webhooks_not_resumed", error=str(error))
 
     async def aclose(self) -> None:
         """Give the reports on their way their time, follow no run any more, look up no name."""
@@ -106,6 +121,8 @@ class Webhooks:
                 await self._post(urlsplit(url), body)
         except Exception as error:  # noqa: BLE001 - whatever is wrong is theirs to see to
             _log.warning("webhook_failed", run_id=run.run_id, url=url, error=repr(error))
+        finally:
+            self._followed.discard(run.run_id)
 
     async def _post(self, place: SplitResult, body: bytes) -> None:
         reader, writer = await self._connect(place)

@@ -5,11 +5,15 @@ import json
 import socket
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 
+from callboard import Runtime
+from callboard.server import callboard_app
 from callboard.server.addresses import is_public
+from callboard.server.shapes import OURS
 from tests.executors.graphs import Gate
-from tests.server.house import gated, serving, story
+from tests.server.house import AGENTS, gated, serving, story
 
 
 @asynccontextmanager
@@ -50,6 +54,30 @@ async def test_the_end_of_a_run_is_posted(agent, status, values, threaded):
         assert ("error" in report) is (status == "error")
         assert run["kwargs"]["webhook"] == url
         assert posted.empty()
+
+
+@story
+async def test_a_mounted_server_takes_up_what_was_in_flight_with_its_first_request(tmp_path):
+    store = f"sqlite+aiosqlite:///{tmp_path / 'runs.db'}"
+    async with listener() as (url, posted):
+        former = Runtime(AGENTS(), store)
+        await former.start()
+        told = {OURS: {"webhook": url}}
+        run = await former.create_run("t", "echo", after_seconds=3600.0, host_data=told)
+        await former.aclose(hand_over=True)
+
+        async with Runtime(AGENTS(), store) as runtime:
+            app = callboard_app(runtime, private_webhooks=True)  # without its lifespan
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://host") as http:
+                await http.get("/ok")
+                await http.get("/ok")
+                await runtime.cancel(run.run_id)
+                _, report = await posted.get()
+            await app.state.service.webhooks.aclose()
+
+    assert (report["run_id"], report["status"]) == (run.run_id, "interrupted")
+    assert posted.empty()
 
 
 @story
