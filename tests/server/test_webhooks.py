@@ -60,7 +60,7 @@ async def test_the_end_of_a_run_is_posted(agent, status, values, threaded):
 async def test_a_mounted_server_takes_up_what_was_in_flight_with_its_first_request(tmp_path):
     store = f"sqlite+aiosqlite:///{tmp_path / 'runs.db'}"
     async with listener() as (url, posted):
-        former = Runtime(AGENTS(), store)
+        former = Runtime(AGENTS(), store, drain_timeout=0.0)
         await former.start()
         told = {OURS: {"webhook": url}}
         run = await former.create_run("t", "echo", after_seconds=3600.0, host_data=told)
