@@ -103,7 +103,7 @@ class ErasingActor(AdmittingActor):
             super()._committed(message)
 
     def _erased(self, *, deleted: bool) -> None:
-        if deleted:
+        if deleted or self._erasers:  # they need not wait for an entry of their own
             self._wiring.stream.send(ForgetThread(self._thread_id))
         if not self._erasing:
             return  # the last incarnation asked for it, and failed

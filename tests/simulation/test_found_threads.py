@@ -10,6 +10,7 @@ import pytest
 
 from callboard.actors.adoption import has_turn
 from callboard.actors.book import Phase
+from callboard.actors.erasure import _PARTED
 from callboard.actors.messages import Describe, Passivate, Release, Start
 from callboard.actors.queue import Member
 from callboard.domain import (
@@ -17,6 +18,8 @@ from callboard.domain import (
     RuntimeClosed,
 )
 from callboard.domain.store_errors import StoreUnavailable
+from callboard.observers import Committed
+from callboard.store import APPLIED
 from callboard.testing import simulate
 from tests.simulation.found import SLOW, crash, frames_of, handle_with, sleep, succeed, until
 
@@ -198,6 +201,26 @@ def test_frames_do_not_outlive_their_thread(resumable):
 
     for seed in range(20):
         simulate(scenario, seed=seed, faults={"delay": 0.2})
+
+
+def test_frames_do_not_outlive_a_thread_that_was_about_to_go_anyway():
+    """Seed 179597139867: who deleted it was answered for an entry that its last run had caused."""
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            run = await runtime.create_run("t", "agent")
+            await runtime.wait(run.run_id)
+            thread = runtime._house.registry.threads["t"]
+            deleting = asyncio.ensure_future(runtime.delete_thread("t"))
+            await until(lambda: thread.actor_inbox.actor._erasers)
+            thread.send(Committed(_PARTED, APPLIED))
+            assert await deleting
+            await until(lambda: not thread.is_alive())
+            await asyncio.sleep(60.0)
+            with pytest.raises(RunNotFound):
+                await frames_of(runtime, run.run_id)
+
+    simulate(scenario, faults=SLOW)
 
 
 def test_who_stops_a_thread_need_not_hear_of_a_run_that_is_deleted_meanwhile():
