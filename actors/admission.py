@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,7 +32,7 @@ from ..kernel import LoopActor, LoopFuture, handles
 from ..observers import Append, Committed, NotCommitted
 from ..store.entries import Outcome, Verdict
 from .ledger import Ledger, pending_snapshot
-from .messages import Abort, Create, WhileIdle, Withdraw
+from .messages import Abort, Create, Recorded, WhileIdle, Withdraw
 from .queue import TurnQueue
 
 if TYPE_CHECKING:
@@ -209,6 +210,13 @@ class AdmittingActor(LoopActor):
                 admission.reply.set_exception(message.error)
             self._admission_over()
 
+    @handles(Recorded, system=True)
+    def _recorded(self, message: Recorded) -> None:
+        if not self._known:
+            self._known, self._owner = True, message.user_id
+        if self._temporary is None:
+            self._temporary = False
+
     # What no run may be beside.
 
     @handles(WhileIdle)
@@ -238,9 +246,14 @@ class AdmittingActor(LoopActor):
 
 async def _carry_out(work: Callable[[], Awaitable[Any]], reply: LoopFuture[Any] | None) -> None:
     """Whatever becomes of it is the asker's: the actor is none the worse for it."""
+    if reply is not None and reply.cancelled():
+        return  # nobody wants it any more
+    task = asyncio.current_task()
     try:
         result = await work()
-    except Exception as error:  # noqa: BLE001 - see above
+    except (Exception, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise  # it is the actor that is to stop
         if reply is not None:
             reply.set_exception(error)
     else:

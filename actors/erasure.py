@@ -8,7 +8,7 @@ from ..domain.enums import CancelAction, StopReason
 from ..domain.errors import ThreadNotFound
 from ..kernel import LoopFuture, handles
 from ..observers import Append, Committed, ForgetThread
-from ..store.entries import Entry
+from ..store.entries import Entry, Verdict
 from .admission import AdmittingActor
 from .messages import EraseThread, Release
 from .queue import Member
@@ -91,16 +91,27 @@ class ErasingActor(AdmittingActor):
 
     def _erase_if_quiet(self) -> None:
         if self._erasing and not self._queue:
-            entry = Entry(self._fence, erase_thread=self._thread_id)
-            about = _DELETED if self._erasers else _PARTED
+            asked = bool(self._erasers)
+            entry = Entry(self._fence, erase_thread=self._thread_id, unless_recorded=not asked)
+            about = _DELETED if asked else _PARTED
             self._wiring.journal.send(Append(entry, self.actor_ref, about))
 
     @handles(Committed, system=True)
     def _committed(self, message: Committed) -> None:
-        if message.tag in (_DELETED, _PARTED):
+        if message.tag == _PARTED and message.outcome.verdict is Verdict.STALE:
+            self._spared()
+        elif message.tag in (_DELETED, _PARTED):
             self._erased(deleted=message.tag == _DELETED)
         else:
             super()._committed(message)
+
+    def _spared(self) -> None:
+        """Somebody has recorded the thread meanwhile: it stays."""
+        if self._erasing and not self._erasers:
+            self._let_go()
+            self._erasing, self._known, self._temporary = False, True, False
+            self.resume()
+            self._leave()
 
     def _erased(self, *, deleted: bool) -> None:
         if deleted or self._erasers:  # they need not wait for an entry of their own

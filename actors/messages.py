@@ -80,6 +80,12 @@ class EraseThread(NamedTuple):
     user_id: str | None
 
 
+class Recorded(NamedTuple):
+    """The thread has a record of its own now."""
+
+    user_id: str | None
+
+
 class WhileIdle(NamedTuple):
     """Do something that no run of the thread may be beside. Answers what it returns.
 

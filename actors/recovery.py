@@ -128,7 +128,7 @@ def _idle(ledger: Ledger, at: datetime) -> Entry:
     """The thread has nothing in flight any more."""
     request = ledger.request
     if request.scope is RunScope.TEMPORARY_THREAD:
-        return Entry(ledger.fence, erase_thread=request.thread_id)
+        return Entry(ledger.fence, erase_thread=request.thread_id, unless_recorded=True)
     status = {"status": str(status_after(ledger.status, waits_for_human=False))}
     event = lifecycle_event(
         request.thread_id,

@@ -118,6 +118,8 @@ class ThreadActor(ErasingActor):
             self._take_over_ending_runs()
             self._replace_failed_runs(self._crash)
         self._do_what_was_asked_meanwhile()
+        if self._temporary and not self._queue:
+            self._part()  # its last run has ended, and the process died before it was deleted
         if self._quarantine is not None:
             self._fail_all(self._quarantine)
         self._advance()
@@ -126,9 +128,17 @@ class ThreadActor(ErasingActor):
     def _abort_superseded(self, overtaking: Iterable[Overtaking]) -> None:
         """Do it for runs whose creators were told so, or would have been: it may not be done."""
         members = self._queue.members()
-        waiting = [(member.book.ledger.request, place) for place, member in enumerate(members)]
-        for request, place in (*waiting, *((run.request, place) for run, place in overtaking)):
-            strategy = request.multitask_strategy
+        aborting = [
+            (member.book.ledger.request.multitask_strategy, place)
+            for place, member in enumerate(members)
+        ]
+        # One that its creator withdrew was not to abort anybody.
+        aborting += [
+            (each.strategy, each.place)
+            for each in overtaking
+            if each.stop_reason is not StopReason.WITHDRAWN
+        ]
+        for strategy, place in aborting:
             if MultitaskPolicy.decide(strategy, place) is MultitaskDecision.CANCEL_EXISTING:
                 abort = Abort(MultitaskPolicy.action(strategy), StopReason.SUPERSEDED)
                 for earlier in members[:place]:

@@ -17,7 +17,7 @@ from ..domain.views import ThreadSnapshot
 from ..observers import Write
 from ..store.entries import Entry, PatchThread, PutThread, Verdict
 from .lifecycle import Lifecycle
-from .messages import EraseThread, WhileIdle
+from .messages import EraseThread, Recorded, WhileIdle
 
 _MOMENT = timedelta(microseconds=1)
 """The shortest time that a store can tell."""
@@ -71,6 +71,9 @@ class ThreadCalls(Lifecycle):
             known = await self.get_thread(thread)
             if known is None or _made(known) != _made(made):
                 raise ThreadExists(thread)
+        resident = house.registry.threads.get(thread)
+        if resident is not None:
+            resident.send(Recorded(owner))
         return made
 
     async def get_thread(

@@ -82,7 +82,8 @@ class _Endpoint:
             await response(scope, receive, send)
 
     async def _answer(self, request: Request, held: ExitStack) -> Response:
-        await self._service.webhooks.begin()
+        if not self._operation.public:
+            await self._service.webhooks.begin()
         user_id, origins = None, self._service.origins
         origin, host = request.headers.get("origin"), request.headers.get("host")
         if not origins.answers_to(host):

@@ -132,6 +132,7 @@ class StateRoutes:
         place = address(body.checkpoint, body.checkpoint_id)
 
         async def change() -> JSON:
+            await self._find(request)  # it may have been deleted meanwhile
             if "checkpoint_id" in place:
                 await state_at(threads, thread.thread_id, place)
             return await threads.update(

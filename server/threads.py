@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..domain.conflicts import ThreadExists
+from ..domain.conflicts import ThreadBusy, ThreadExists
 from ..domain.errors import CallboardError
 from ..domain.payload import JSON
 from ..domain.queries import contains
@@ -122,6 +122,8 @@ class ThreadRoutes:
             apply = partial(threads.apply, thread.thread_id, steps)
             try:
                 await self._runtime.while_idle(thread.thread_id, apply, user_id=owner)
+            except ThreadBusy:
+                raise  # somebody runs something there already: it is no longer ours alone
             except CallboardError:
                 await self._delete(thread.thread_id, owner)
                 raise

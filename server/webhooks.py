@@ -97,8 +97,10 @@ class Webhooks:
         try:
             for run in await self._runtime.list_in_flight():
                 self.follow(run)
-        except CallboardError as error:
-            self._resumed = False
+        except BaseException as error:
+            self._resumed = False  # the next request tries again
+            if not isinstance(error, CallboardError):
+                raise
             _log.warning("webhooks_not_resumed", error=str(error))
 
     async def aclose(self) -> None:

@@ -8,7 +8,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from ..domain.enums import CancelAction, EventCategory, RunScope, RunStatus, StopReason
+from ..domain.enums import (
+    CancelAction,
+    EventCategory,
+    MultitaskStrategy,
+    RunScope,
+    RunStatus,
+    StopReason,
+)
 from ..domain.fence import Fence
 from ..domain.payload import JSON
 from ..domain.views import RunSnapshot, RunUsage, StoredRunEvent
@@ -111,6 +118,8 @@ class Entry(NamedTuple):
     """The state of a plain agent; with events, or by itself."""
     thread: PutThread | PatchThread | None = None
     """What is recorded of the thread itself."""
+    unless_recorded: bool = False
+    """With `erase_thread`: not if the thread has a record of its own, which is `STALE`."""
 
 
 class Verdict(StrEnum):
@@ -121,7 +130,8 @@ class Verdict(StrEnum):
     DUPLICATE = "duplicate"
     """A run with that id, or that idempotency key on that thread, exists already."""
     STALE = "stale"
-    """The run does not have the expected status, or may not move so; nothing was written."""
+    """The run does not have the expected status, or may not move so; a thread to be changed has no
+    record, or one that is to be erased has; nothing was written."""
     FENCED = "fenced"
     """The fence's epoch is not the slot's; nothing was written."""
     FAILED = "failed"
@@ -156,7 +166,8 @@ class Unfinished(NamedTuple):
 class Overtaking(NamedTuple):
     """A run that has ended, though it was accepted behind some that are in flight."""
 
-    run: RunSnapshot
+    strategy: MultitaskStrategy
+    stop_reason: StopReason | None
     place: int
     """How many of those in flight came before it."""
 

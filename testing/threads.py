@@ -43,10 +43,10 @@ class Threads:
         self._versions[thread_id].append({**(latest or {}), **metadata})
 
     def erased(self, thread_id: str, *, asked: bool) -> None:
-        """All of a thread is deleted. `asked`: something else than a caller wants it so."""
+        """All of a thread is deleted. `asked`: its runs want it so, which only they are told of."""
         versions = self._versions[thread_id]
-        asked = asked or thread_id in self.deleting
-        self._check("erased for a reason", asked or versions[-1] is None, thread_id)
+        asked = asked and versions[-1] is None
+        self._check("erased for a reason", asked or thread_id in self.deleting, thread_id)
         versions.append(None)
 
     # What is done to it while it is idle.

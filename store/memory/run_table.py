@@ -67,7 +67,8 @@ class ThreadRuns:
             if row.request.run_id in self.in_flight:
                 place += 1
             else:
-                yield Overtaking(row.snapshot(), place)
+                ended = row.snapshot()
+                yield Overtaking(ended.request.multitask_strategy, ended.stop_reason, place)
 
 
 class RunTable:

@@ -102,7 +102,8 @@ class MemoryStore:
         return [self._write(entry) for entry in group]
 
     def _write(self, entry: Entry) -> Outcome:
-        (slot, epoch), insert, change, events, erase_thread, erase_run, checkpoint, thread = entry
+        fence, insert, change, events, erase_thread, erase_run, checkpoint, thread = entry[:8]
+        slot, epoch = fence
         if self._epochs.get(slot) != epoch:
             return _FENCED
         fault = self._event_table.fault(events) if events else None
@@ -117,13 +118,18 @@ class MemoryStore:
         elif change is not None:
             if not self._run_table.change(change):
                 return self._refused(events, _STALE)
-        elif checkpoint is not None:
-            self._checkpoints.write(checkpoint)
-        elif thread is not None:
-            return self._record(thread)
-        else:
-            self._erase(erase_thread, erase_run)
+        elif (outcome := self._keep_or_erase(entry)) is not APPLIED:
+            return outcome
         return applied(self._event_table.append(events)) if events else APPLIED
+
+    def _keep_or_erase(self, entry: Entry) -> Outcome:
+        if entry.checkpoint is not None:
+            self._checkpoints.write(entry.checkpoint)
+            return APPLIED
+        if entry.thread is not None:
+            return self._record(entry.thread)
+        spare = entry.unless_recorded
+        return APPLIED if self._erase(entry.erase_thread, entry.erase_run, spare=spare) else _STALE
 
     def _record(self, thread: PutThread | PatchThread) -> Outcome:
         if isinstance(thread, PutThread):
@@ -135,7 +141,9 @@ class MemoryStore:
         found = self._event_table.find(events)
         return applied(found) if found else otherwise
 
-    def _erase(self, thread_id: str | None, run_id: str | None) -> None:
+    def _erase(self, thread_id: str | None, run_id: str | None, *, spare: bool) -> bool:
+        if spare and thread_id is not None and self._threads.has(thread_id):
+            return False
         if run_id is not None:
             self._run_table.remove(run_id)
             self._event_table.delete_run(run_id)
@@ -144,3 +152,4 @@ class MemoryStore:
             self._threads.forget(thread_id)
             self._run_table.remove_thread(thread_id)
             self._event_table.delete_thread(thread_id)
+        return True

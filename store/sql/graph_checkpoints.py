@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from ...domain.errors import InvalidValue
+from ...domain.errors import Fenced, InvalidValue
 from ...domain.identifiers import Slot, slot_of
 from ..graph_checkpoints import GraphCheckpoint, GraphState, GraphWrite
 from .graph_cache import Found, LatestStates, Unknown, in_order
@@ -68,6 +68,12 @@ class SqlGraphCheckpoints:
         self._urgent = False
         """Whether what waits is to be written at once."""
         self._later: asyncio.TimerHandle | None = None
+
+    def forget(self) -> None:
+        """The store is opened: what was under way on an event loop that ended is given up."""
+        self._waiting, self._writing = [], None
+        self._urgent, self._later = False, None
+        self._latest.forget()
 
     # Reading.
 
@@ -233,7 +239,7 @@ class SqlGraphCheckpoints:
     async def _one_by_one(self, group: list[_Waiting], error: BaseException) -> None:
         """One of them may be at fault: the others are written without it."""
         for waiting in group:
-            if len(group) > 1 and isinstance(error, InvalidValue):
+            if len(group) > 1 and isinstance(error, InvalidValue | Fenced):
                 try:
                     await self._write("the state of a graph", partial(self._all, [waiting]))
                 except Exception as own:  # noqa: BLE001 - whoever waits gets it

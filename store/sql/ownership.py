@@ -57,10 +57,13 @@ class Claims:
         if not self._prolong(connection):
             name = {"owner": self.owner, "host": socket.gethostname(), "pid": os.getpid()}
             connection.execute(insert(owners).values(lease_until=self._until(), **name))
-        connection.execute(delete(slots).where(slots.c.slot.in_(numbers)))
-        if numbers:
-            row = {"epoch": epoch, "owner": self.owner}
-            connection.execute(insert(slots), [{"slot": number, **row} for number in numbers])
+        # Rows stay the same ones: whoever waits to hold one sees its new owner.
+        row = {"epoch": epoch, "owner": self.owner}
+        taken = update(slots).where(slots.c.slot.in_(numbers)).values(**row)
+        known = set(connection.execute(taken.returning(slots.c.slot)).scalars())
+        new = [{"slot": number, **row} for number in numbers if number not in known]
+        if new:
+            connection.execute(insert(slots), new)
         self._forget_dead(connection, living)
         return epoch
 

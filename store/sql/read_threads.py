@@ -46,65 +46,72 @@ class ReadThreads:
         self._connect = connect
         self._count = count
         self._name = name
+        self._crew: _Crew | None = None
+
+    def fetch(self, query: Query, values: dict[str, Any]) -> asyncio.Future[list[Any]]:
+        """All rows of a query."""
+        if self._crew is None:
+            self._crew = _Crew(self._connect, self._count, self._name)
+        return self._crew.ask(query, query.parameters(values))
+
+    async def close(self) -> None:
+        """Answer what was asked, and close the connections."""
+        crew, self._crew = self._crew, None
+        if crew is not None:
+            await crew.leave()
+
+
+class _Crew:
+    """The OS threads between one start and its end, on one event loop."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], count: int, name: str) -> None:
+        self._connect = connect
+        self._loop = asyncio.get_running_loop()
         self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
         self._answers: deque[_Answer] = deque()
         self._told = False
         """The event loop is on its way to the answers."""
-        self._threads: list[threading.Thread] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def fetch(self, query: Query, values: dict[str, Any]) -> asyncio.Future[list[Any]]:
-        """All rows of a query."""
-        if not self._threads:
-            self._start()
-        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self._asked.put(_Asked(query, query.parameters(values), future))
-        return future
-
-    async def close(self) -> None:
-        """Answer what was asked, and close the connections."""
-        threads, self._threads = self._threads, []
-        for _ in threads:
-            self._asked.put(None)
-        for thread in threads:
-            await asyncio.to_thread(thread.join)
-
-    def _start(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._told = False
-        self._answers.clear()  # those who asked on a loop that has ended wait no more
         self._threads = [
-            threading.Thread(target=self._work, name=self._name, daemon=True)
-            for _ in range(self._count)
+            threading.Thread(target=self._work, name=name, daemon=True) for _ in range(count)
         ]
         for thread in self._threads:
             thread.start()
+
+    def ask(self, query: Query, parameters: tuple[Any, ...]) -> asyncio.Future[list[Any]]:
+        future: asyncio.Future[list[Any]] = self._loop.create_future()
+        self._asked.put(_Asked(query, parameters, future))
+        return future
+
+    async def leave(self) -> None:
+        for _ in self._threads:
+            self._asked.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
 
     # On the OS threads.
 
     def _work(self) -> None:
         connection: sqlite3.Connection | None = None
         while (asked := self._asked.get()) is not None:
-            rows: list[Any] = []
             error: BaseException | None = None
             try:
                 if connection is None:
                     connection = self._connect()
-                found = connection.execute(asked.query.sql, asked.parameters).fetchall()
-                rows = asked.query.rows(found)
+                self._answer(_Answer(asked.future, _rows(connection, asked), None))
             except BaseException as raised:  # noqa: BLE001 - whoever asked gets it
                 error = raised
                 if connection is not None and not lies_in_the_values(raised):
                     _close(connection)
                     connection = None
-            self._answer(_Answer(asked.future, rows, error))
-            del asked, rows, error
+            if error is not None:
+                self._answer(_Answer(asked.future, [], error))
+            del asked, error
         if connection is not None:
             _close(connection)
 
     def _answer(self, answer: _Answer) -> None:
         self._answers.append(answer)
-        if not self._told and self._loop is not None:
+        if not self._told:
             self._told = True
             with suppress(RuntimeError):  # the loop has closed: nobody waits any more
                 self._loop.call_soon_threadsafe(self._settle)
@@ -121,6 +128,10 @@ class ReadThreads:
                 future.set_result(rows)
             else:
                 future.set_exception(error)
+
+
+def _rows(connection: sqlite3.Connection, asked: _Asked) -> list[Any]:
+    return asked.query.rows(connection.execute(asked.query.sql, asked.parameters))
 
 
 def _close(connection: sqlite3.Connection) -> None:

@@ -76,9 +76,9 @@ class Reader:
         return rows[0] if rows else None
 
     async def _answer(self, ask: Callable[[], Awaitable[T]]) -> T:
-        self._opening.check("a query")
         wait = _FIRST_WAIT
         while True:
+            self._opening.check("a query")
             try:
                 return await ask()
             except Exception as error:

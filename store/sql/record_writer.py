@@ -160,6 +160,14 @@ class RecordWriter:
         self._roster.known.forget_thread(thread_id)
         return deleted
 
+    def has_record(self, connection: Connection, thread_id: str) -> bool:
+        """Whether a thread has a record of its own."""
+        thread = self._roster.find_thread(connection, thread_id)
+        if thread is None:
+            return False
+        found = self._statements.recorded_thread.run(connection, thread=thread.number)
+        return found.first() is not None
+
     def erase_thread(self, connection: Connection, thread_id: str) -> None:
         """Delete everything recorded on a thread."""
         thread = self._roster.find_thread(connection, thread_id)

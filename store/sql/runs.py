@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Select, and_, bindparam, or_, select, tuple_
+from sqlalchemy import Connection, Select, and_, bindparam, or_, select
 
-from ...domain.enums import RunStatus
+from ...domain.commands import CreateRunCommand
+from ...domain.enums import RunStatus, StopReason
 from ...domain.run import TRANSITIONS
 from ...domain.views import RunSnapshot, RunUsage, ThreadTokens
 from ..entries import Overtaking, RunChange, RunCompletion, ThreadRecord, Unfinished
@@ -61,9 +63,10 @@ class SqlRunStore:
             .order_by(runs.c.finished_at.desc(), runs.c.run_no.desc())
             .limit(1)
         )
-        order = runs.c.created_at, runs.c.run_no
-        since = tuple_(bindparam("created_at"), bindparam("run_no"))
-        self._ended_since = query(of_thread.where(tuple_(*order) > since, ENDED).order_by(*order))
+        since = of_thread.with_only_columns(runs.c.run_no, runs.c.request, runs.c.stop_reason)
+        self._ended_since = query(
+            since.where(runs.c.run_no > bindparam("run_no"), ENDED).order_by(runs.c.run_no)
+        )
 
     # Reading.
 
@@ -97,12 +100,14 @@ class SqlRunStore:
     async def _overtaking(self, thread_id: str, in_flight: list[Any]) -> tuple[Overtaking, ...]:
         if not in_flight:
             return ()
-        created_at, run_no = min(map(_place, in_flight))
-        rows = await self._reader.fetch(
-            self._ended_since, thread_id=thread_id, created_at=created_at, run_no=run_no
-        )
+        numbers = [row.run_no for row in in_flight]
+        rows = await self._reader.fetch(self._ended_since, thread_id=thread_id, run_no=numbers[0])
         return tuple(
-            Overtaking(snapshot_of(row), sum(_place(live) < _place(row) for live in in_flight))
+            Overtaking(
+                CreateRunCommand(**row.request).multitask_strategy,
+                None if row.stop_reason is None else StopReason(row.stop_reason),
+                bisect(numbers, row.run_no),
+            )
             for row in rows
         )
 
@@ -261,10 +266,6 @@ def _unfinished_of(thread_id: Any) -> Select[Any]:
         .where(threads.c.thread_id == thread_id)
         .order_by(runs.c.run_no)
     )
-
-
-def _place(row: Any) -> tuple[int, int]:
-    return row.created_at, row.run_no
 
 
 def _as_unfinished(row: Any) -> Unfinished:

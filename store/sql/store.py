@@ -161,6 +161,7 @@ class SqlStore:
         except Exception as error:
             raise StoreUnavailable("its opening", described(error)) from error
         self._writer.forget()
+        self._graph_checkpoints.forget()
         self._opening.begin()
 
     def _make_database(self) -> SqliteDatabase | PostgresDatabase:

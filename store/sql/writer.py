@@ -153,7 +153,7 @@ class Writer:
     # One entry.
 
     def _write(self, connection: Connection, entry: Entry) -> Outcome:
-        fence, insert, change, events, erase_thread, erase_run, checkpoint, thread = entry
+        fence, insert, change, events, erase_thread, erase_run, checkpoint, thread = entry[:8]
         if not self.owns(fence):
             return _FENCED
         wanted = 6 - (insert, change, erase_thread, erase_run, checkpoint, thread).count(None)
@@ -167,17 +167,23 @@ class Writer:
             return _DUPLICATE if isinstance(thread, PutThread) else _STALE
         if checkpoint is not None:
             self._checkpoints.write(connection, checkpoint)
-        self._erase(connection, erase_thread, erase_run)
+        if not self._erase(connection, erase_thread, erase_run, spare=entry.unless_recorded):
+            return _STALE
         return self._events.add(connection, events) if events else APPLIED
 
-    def _erase(self, connection: Connection, thread_id: str | None, run_id: str | None) -> None:
+    def _erase(
+        self, connection: Connection, thread_id: str | None, run_id: str | None, *, spare: bool
+    ) -> bool:
         if thread_id is None and run_id is None:
-            return
+            return True
+        if spare and thread_id is not None and self.records.has_record(connection, thread_id):
+            return False
         self._events.flush(connection)
         if thread_id is not None:
             self.records.erase_thread(connection, thread_id)
         if run_id is not None:
             self.records.erase_run(connection, run_id)
+        return True
 
     def _insert(
         self, connection: Connection, run: RunSnapshot, events: Sequence[NewEvent]

@@ -207,7 +207,7 @@ def _with_threads(choices: Choices, commands: list[Command], threads: list[str])
     for _ in range(choices.below(4)):
         changed += _deletion(choices, created)
     for number in range(choices.below(5)):
-        thread = choices.among([*threads, "bare"])
+        thread = choices.among([*threads, "bare", "shared"])
         verb = choices.among(("create", "create", "update"))
         at = _moment(choices)
         changed.append(RecordThread(at=at, thread=thread, verb=verb, number=number))

@@ -220,6 +220,31 @@ async def test_a_run_takes_no_thread_along_that_is_not_its_own():
             await runtime.create_run("u", "work", **goes)
 
 
+@virtual
+async def test_a_thread_that_is_recorded_beside_its_temporary_run_stays():
+    async with opened({"sleep": sleep}) as runtime:
+        run = await runtime.create_run("t", "sleep", scope="temporary_thread")
+        rows = runtime._house.wiring.store.threads._rows
+        await runtime.create_thread("other", metadata={"topic": "tea"})
+        rows["t"] = rows["other"]  # as if it had been first
+        assert (await runtime.wait(run.run_id)).status == "success"
+        await passes(1)
+        assert (await runtime.get_thread("t")).metadata == {"topic": "tea"}
+        with pytest.raises(ThreadNotShared):
+            await runtime.create_run("t", "sleep", scope="temporary_thread")
+
+
+@virtual
+async def test_a_thread_that_was_in_memory_before_it_was_recorded_knows_whose_it_is():
+    async with opened({"work": succeed}) as runtime:
+        await runtime.while_idle("t", succeed)
+        await runtime.create_thread("t", user_id="ann")
+        with pytest.raises(ThreadNotFound):
+            await runtime.create_run("t", "work", user_id="bob")
+        with pytest.raises(ThreadNotShared):
+            await runtime.create_run("t", "work", user_id="ann", scope="temporary_thread")
+
+
 # What no run may be beside.
 
 
@@ -277,6 +302,34 @@ async def test_what_fails_while_a_thread_is_idle_is_its_askers_and_harms_no_thre
 
 
 @virtual
+async def test_what_is_cancelled_while_a_thread_is_idle_is_its_askers_and_harms_no_thread():
+    async def cancelled():
+        inner = asyncio.create_task(asyncio.sleep(60))
+        inner.cancel()
+        await inner
+
+    async with opened({"work": succeed}) as runtime:
+        await runtime.while_idle("t", succeed)
+        thread = runtime._house.registry.threads["t"].actor_inbox.actor
+        with pytest.raises(asyncio.CancelledError):
+            await runtime.while_idle("t", cancelled)
+        await runtime.while_idle("t", succeed)
+        assert runtime._house.registry.threads["t"].actor_inbox.actor is thread
+
+
+@virtual
+async def test_what_nobody_wants_any_more_is_not_done_while_a_thread_is_idle():
+    async with opened({"work": succeed}) as runtime:
+        slow = asyncio.create_task(runtime.while_idle("t", partial(asyncio.sleep, 5)))
+        await passes(1)
+        unwanted = asyncio.create_task(runtime.while_idle("t", never))
+        await passes(1)
+        unwanted.cancel()
+        await slow
+        assert await runtime.while_idle("t", succeed) == "done"
+
+
+@virtual
 async def test_what_is_done_while_a_thread_is_idle_is_cancelled_when_the_runtime_closes():
     cancelled, entered = asyncio.Event(), asyncio.Event()
 
@@ -296,7 +349,7 @@ async def test_what_is_done_while_a_thread_is_idle_is_cancelled_when_the_runtime
 
 
 async def never():
-    raise AssertionError("it was done beside a run")
+    raise AssertionError("it was done")
 
 
 async def succeed(*_):

@@ -28,6 +28,7 @@ from tests.durable.house import AGENTS
 from tests.store.contract import commit, event, save
 
 PROGRAM = Path(__file__).parent / "owner.py"
+WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
 LOW, HIGH = range(128), range(128, 256)
 
 
@@ -201,8 +202,6 @@ def test_a_state_of_a_graph_is_not_written_for_another_owners_thread(url):
 
 
 def test_a_slot_stays_where_it_is_while_a_state_of_a_graph_is_written(url):
-    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-
     async def story():
         writing, heir = SqlStore(url, lease=0.0), SqlStore(url)
         await writing.open()
@@ -212,11 +211,41 @@ def test_a_slot_stays_where_it_is_while_a_state_of_a_graph_is_written(url):
             await connection.execution_options(isolation_level="READ COMMITTED")
             await connection.run_sync(writing._claims.hold, [slot_of("t")])
             claiming = asyncio.ensure_future(heir.claim([slot_of("t")]))
-            while not (await connection.execute(waiting)).scalar():
+            while not (await connection.execute(WAITING)).scalar():
                 assert not claiming.done()
             await connection.commit()
         assert await claiming > 0
         await writing.close()
+        await heir.close()
+
+    asyncio.run(story())
+
+
+def test_a_state_of_a_graph_that_waits_for_a_claim_sees_the_new_owner(url):
+    mine, foreign = thread_in(LOW), thread_in(HIGH)
+    states = {
+        name: GraphCheckpoint(name, "", "1", None, None, "b", b"x") for name in (mine, foreign)
+    }
+
+    async def story():
+        zombie, heir = SqlStore(url, lease=0.0), SqlStore(url, lease=0.0)
+        await zombie.open()
+        await zombie.claim([slot_of(mine), slot_of(foreign)])
+        await heir.open()
+        async with heir._database.reader.connect() as connection:
+            await connection.execution_options(isolation_level="READ COMMITTED")
+            await connection.run_sync(heir._claims.claim, [slot_of(foreign)])
+            kept = zombie.graph_checkpoints
+            saving = [asyncio.ensure_future(kept.save(state)) for state in states.values()]
+            while not (await connection.execute(WAITING)).scalar():
+                assert not any(each.done() for each in saving)
+            await connection.commit()
+        saved, refused = await asyncio.gather(*saving, return_exceptions=True)
+
+        assert (saved, type(refused)) == (None, Fenced)
+        assert await heir.graph_checkpoints.find(foreign, "") is None
+        assert await heir.graph_checkpoints.find(mine, "") == GraphState(states[mine], ())
+        await zombie.close()
         await heir.close()
 
     asyncio.run(story())

@@ -70,8 +70,8 @@ async def test_a_mounted_server_takes_up_what_was_in_flight_with_its_first_reque
             app = callboard_app(runtime, private_webhooks=True)  # without its lifespan
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://host") as http:
-                await http.get("/ok")
-                await http.get("/ok")
+                for _ in range(2):
+                    assert (await http.post("/threads/count", json={})).status_code == 200
                 await runtime.cancel(run.run_id)
                 _, report = await posted.get()
             await app.state.service.webhooks.aclose()

@@ -16,6 +16,7 @@ from callboard.domain import (
     Fence,
     RunSnapshot,
     RunStatus,
+    StopReason,
     slot_of,
 )
 from callboard.store import Entry
@@ -152,6 +153,46 @@ def test_whom_a_run_aborts_is_aborted_though_it_ended_first_and_the_process_died
             ended = [await runtime.wait(run_id) for run_id in ("before", "after")]
             assert [run.status for run in ended] == ["interrupted", "success"]
             assert (await runtime.get_run("before")).action == "rollback"
+
+    simulate(scenario)
+
+
+def test_a_run_that_was_withdrawn_supersedes_nobody_after_a_restart():
+    async def scenario(simulation):
+        memory, slot = simulation.disk.memory, slot_of("t")
+        at = datetime(2000, 1, 1, tzinfo=UTC)
+        epoch = await memory.claim([slot])
+        for run_id, status, strategy, reason in (
+            ("before", RunStatus.PENDING, "enqueue", None),
+            ("withdrawn", RunStatus.INTERRUPTED, "interrupt", StopReason.WITHDRAWN),
+        ):
+            request = CreateRunCommand(
+                run_id=run_id, thread_id="t", assistant_id="agent", multitask_strategy=strategy
+            )
+            run = RunSnapshot(
+                request=request, status=status, created_at=at, updated_at=at, stop_reason=reason
+            )
+            memory.commit([Entry(Fence(slot, epoch), insert=run)])
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            assert (await runtime.wait("before")).status == "success"
+
+    simulate(scenario)
+
+
+def test_a_temporary_thread_whose_process_died_before_it_was_deleted_goes_when_it_is_asked_for():
+    async def scenario(simulation):
+        memory, slot = simulation.disk.memory, slot_of("t")
+        at = datetime(2000, 1, 1, tzinfo=UTC)
+        epoch = await memory.claim([slot])
+        request = CreateRunCommand(
+            run_id="r", thread_id="t", assistant_id="agent", scope="temporary_thread"
+        )
+        ended = RunSnapshot(request=request, status=RunStatus.SUCCESS, created_at=at, updated_at=at)
+        memory.commit([Entry(Fence(slot, epoch), insert=ended)])
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            kept = await runtime.create_run("t", "agent")
+            assert (await runtime.wait(kept.run_id)).status == "success"
+            assert await runtime.get_run("r") is None
 
     simulate(scenario)
 

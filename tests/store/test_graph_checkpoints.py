@@ -6,6 +6,7 @@ import random
 import pytest
 
 from callboard.store.graph_checkpoints import GraphCheckpoint, GraphState, GraphWrite
+from callboard.store.sql import SqlStore
 from callboard.store.sql.graph_cache import Found, LatestStates, Unknown
 from tests.durable.house import opened_store
 
@@ -87,3 +88,45 @@ def test_the_latest_of_threads_that_were_not_used_for_long_are_let_go():
     assert latest._size <= 5000
     assert list(latest._threads)[-1] == "t9"
     assert "t0" not in latest._threads
+
+
+def test_a_store_that_is_opened_on_another_loop_writes_on(tmp_path):
+    store = SqlStore(f"sqlite+aiosqlite:///{tmp_path / 'runs.db'}")
+    later = checkpoint("t1", "", 2)
+
+    async def first():
+        await store.open()
+        store.graph_checkpoints.save(checkpoint("t1", "", 1), soon=False)
+
+    async def second():
+        await store.open()
+        await asyncio.wait_for(store.graph_checkpoints.save(later, soon=False), 30)
+        assert (await store.graph_checkpoints.find("t1", "")).checkpoint == later
+        await store.close()
+
+    asyncio.run(first())
+    asyncio.run(second())
+
+
+def test_what_nobody_waits_for_is_written_in_a_moment_or_when_somebody_hurries(tmp_path):
+    async def story():
+        async with opened_store(f"sqlite+aiosqlite:///{tmp_path / 'runs.db'}") as store:
+            kept, written = store.graph_checkpoints, []
+            write = kept._write
+
+            async def noted(what, work):
+                written.append(what)
+                await write(what, work)
+
+            kept._write = noted
+            together = [kept.save(checkpoint("t1", "", n), soon=False) for n in (1, 2)]
+            assert not written
+            await asyncio.gather(*together)
+            assert len(written) == 1
+            hurried = kept.save(checkpoint("t1", "", 3), soon=False)
+            kept.hurry()
+            assert kept._later is None
+            await hurried
+            assert len(written) == 2
+
+    asyncio.run(story())

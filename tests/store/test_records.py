@@ -1,9 +1,11 @@
 """Records of runs: put, get, find, list, delete."""
 
+from dataclasses import replace
+
 import pytest
 
-from callboard.domain import RunUsage
-from callboard.store import CheckpointStore, EventLog, RunStore, Store
+from callboard.domain import MultitaskStrategy, RunUsage, StopReason
+from callboard.store import CheckpointStore, EventLog, Overtaking, RunStore, Store
 from tests.store.contract import (
     ERROR,
     INTERRUPTED,
@@ -209,16 +211,20 @@ async def test_a_thread_loads_with_its_owner_its_queue_and_the_run_that_ended_la
 
 @contract
 async def test_a_thread_loads_with_what_ended_though_it_came_later(store):
-    await put(store, *(run(f"r{number}", minute=number) for number in range(6)))
-    await put(store, run("elsewhere", "u", minute=3))
-    for minute, run_id in enumerate(("r0", "r4", "r2", "elsewhere"), 10):
+    runs = [run(f"r{number}", minute=number) for number in range(6)]
+    runs[2] = replace(runs[2], request=replace(runs[2].request, multitask_strategy="rollback"))
+    await put(store, *runs, run("elsewhere", "u", minute=3))
+    for minute, run_id in enumerate(("r0", "r2", "elsewhere"), 10):
         await finish(store, run_id, ERROR, minute=minute)
+    await finish(store, "r4", INTERRUPTED, minute=13, stop_reason=StopReason.WITHDRAWN)
 
     record = await store.runs.load_thread("t")
 
     assert ids(u.run for u in record.in_flight) == ["r1", "r3", "r5"]
-    assert [(each.run.run_id, each.place) for each in record.overtaking] == [("r2", 1), ("r4", 2)]
-    assert record.overtaking[0].run == await store.runs.get("r2")
+    assert record.overtaking == (
+        Overtaking(MultitaskStrategy.ROLLBACK, None, 1),
+        Overtaking(runs[4].request.multitask_strategy, StopReason.WITHDRAWN, 2),
+    )
     for run_id in ("r1", "r3", "r5"):
         await finish(store, run_id, minute=20)
     assert (await store.runs.load_thread("t")).overtaking == ()

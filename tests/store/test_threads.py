@@ -230,3 +230,21 @@ async def test_a_thread_goes_with_its_runs_or_stays(store):
     for run_id in ("r1", "r2"):
         await store.runs.delete(run_id)
     assert await temporary("goes", "stays", "bare") == [None, None, False]
+
+
+@contract
+async def test_a_thread_that_is_recorded_does_not_go_with_its_runs(store):
+    fence = await own(store, "t", "u", "v")
+    await put(store, run("r1"), run("r2", "u"))
+    await record(store, fence, "v")
+    spared = Entry(fence("v"), erase_thread="v", unless_recorded=True)
+    gone = Entry(fence("u"), erase_thread="u", unless_recorded=True)
+    unknown = Entry(fence("t"), erase_thread="t2", unless_recorded=True)
+
+    outcomes = await commit(store, spared, gone, unknown)
+
+    verdicts = [outcome.verdict for outcome in outcomes]
+    assert verdicts == [Verdict.STALE, Verdict.APPLIED, Verdict.APPLIED]
+    assert await store.threads.get("v") is not None
+    assert await store.threads.get("u") is None
+    assert await store.runs.get("r1") is not None
