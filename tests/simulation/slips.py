@@ -327,7 +327,7 @@ SLIPS = (
         "frames outlive their thread",
         "What is erased from the store is gone.",
         ErasingActor._erased,
-        "if deleted:",
+        "if deleted or self._erasers:",
         "if False:",
     ),
     Slip(
