@@ -171,7 +171,7 @@ class AdmittingActor(LoopActor):
 
     def _decide(self, command: CreateRunCommand) -> MultitaskDecision:
         if self._temporary not in (None, command.scope is RunScope.TEMPORARY_THREAD):
-            raise ThreadNotShared(self._thread_id, bool(self._temporary))
+            raise ThreadNotShared(self._thread_id, "temporary" if self._temporary else "permanent")
         decision = MultitaskPolicy.decide(command.multitask_strategy, len(self._queue))
         if decision is MultitaskDecision.REJECT:
             raise ConflictError(self._thread_id, next(iter(self._queue)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from .errors import Conflict
 
 
@@ -70,17 +72,19 @@ class ThreadNotShared(Conflict):
 
     Args:
         thread_id: the thread.
-        temporary: whether it is one that goes with its runs.
+        kind: `temporary`, one that goes with its runs, or `permanent`.
 
     """
 
-    def __init__(self, thread_id: str, temporary: bool) -> None:
-        super().__init__(thread_id, temporary)
-        self.thread_id, self.temporary = thread_id, temporary
+    def __init__(self, thread_id: str, kind: Literal["temporary", "permanent"]) -> None:
+        super().__init__(thread_id, kind)
+        self.thread_id, self.kind = thread_id, kind
 
     def _message(self) -> str:
-        what = "goes with the runs it has" if self.temporary else "is there, and is to stay"
-        return f"Thread '{self.thread_id}' {what}: name another one, or give the run their scope."
+        return (
+            f"Thread '{self.thread_id}' is {self.kind}, and takes no runs of the other kind: "
+            "name another thread, or give the run another scope."
+        )
 
 
 class RunInFlight(Conflict):

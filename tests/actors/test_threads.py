@@ -203,12 +203,12 @@ async def test_a_run_takes_no_thread_along_that_is_not_its_own():
         await runtime.wait((await runtime.create_run("t", "work")).run_id)
         await runtime.create_thread("bare")
         for thread in ("t", "bare"):
-            with pytest.raises(ThreadNotShared, match="is to stay"):
+            with pytest.raises(ThreadNotShared, match="permanent"):
                 await runtime.create_run(thread, "work", **goes)
 
         first = await runtime.create_run("u", "sleep", **goes)
         await runtime.create_run("u", "work", multitask_strategy="enqueue", **goes)
-        with pytest.raises(ThreadNotShared, match="goes with the runs"):
+        with pytest.raises(ThreadNotShared, match="is temporary"):
             await runtime.create_run("u", "work", multitask_strategy="enqueue")
         await runtime.wait(first.run_id)
         await passes(1)

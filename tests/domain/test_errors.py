@@ -9,7 +9,7 @@ import callboard.actors
 import callboard.observers
 import callboard.store  # noqa: F401 - all errors there are must be defined
 from callboard.actors.attempt import AgentExited
-from callboard.domain import errors, store_errors
+from callboard.domain import conflicts, errors, store_errors
 
 SAMPLES = [
     errors.CallboardError("something"),
@@ -21,13 +21,15 @@ SAMPLES = [
     errors.Unavailable("try again"),
     errors.Fenced("this runtime must end"),
     errors.NotFound("nothing"),
-    errors.InvalidRunTransition("success", "running"),
-    errors.ConflictError("t", "r"),
-    errors.RunInFlight("r"),
-    errors.IdempotencyConflict("run_id", "r"),
-    errors.QueueFullError("t", 3),
-    errors.ThreadExists("t"),
-    errors.ThreadQuarantined("t", "ValueError: x"),
+    conflicts.InvalidRunTransition("success", "running"),
+    conflicts.ConflictError("t", "r"),
+    conflicts.ThreadBusy("t", "r"),
+    conflicts.ThreadNotShared("t", "temporary"),
+    conflicts.RunInFlight("r"),
+    conflicts.IdempotencyConflict("run_id", "r"),
+    conflicts.QueueFullError("t", 3),
+    conflicts.ThreadExists("t"),
+    conflicts.ThreadQuarantined("t", "ValueError: x"),
     errors.RunNotFound("r"),
     errors.ThreadNotFound("t"),
     errors.UnknownAgent("a", ("b", "c")),
