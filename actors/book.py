@@ -68,6 +68,7 @@ class RunBook:
         "captured",
         "crashes",
         "ending",
+        "failed",
         "history",
         "inherited",
         "ledger",
@@ -104,6 +105,8 @@ class RunBook:
         self.history: list[dict[str, JSON]] = []
         """Which attempts failed, and with what."""
         self.crashes = 0
+        self.failed = False
+        """Its actor failed, and the next one has still to take it to its end."""
 
     def metadata(self) -> JSON:
         """The frame that opens each attempt."""

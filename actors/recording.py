@@ -119,6 +119,7 @@ class RecordingActor(LoopActor):
 
     def on_failure(self, *_: object) -> None:
         """Let readers go if the end is stored: nobody may be left to do it."""
+        self.book.failed = True
         if self.book.phase is Phase.SETTLED:
             self._end_stream()
 

@@ -83,7 +83,7 @@ class RunActor(RecordingActor):
 
     def _go_on(self) -> None:
         book = self.book
-        if book.phase is not Phase.STARTING:
+        if book.phase is not Phase.STARTING or book.failed:
             return
         if book.ending is not None:
             self._unwound()
@@ -330,6 +330,7 @@ class RunActor(RecordingActor):
     def _recover(self, message: Recover) -> None:
         book, attempt = self.book, self.book.attempt
         book.crashes += 1
+        book.failed = False
         if book.settlement is not None:
             book.phase = Phase.SETTLING
             self._commit(book.settlement, END)

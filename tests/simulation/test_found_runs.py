@@ -9,10 +9,13 @@ import pytest
 
 from callboard.actors.book import Phase
 from callboard.actors.messages import Release
+from callboard.actors.recording import START
 from callboard.domain import (
     RunStatus,
 )
 from callboard.kernel import Crashed
+from callboard.observers import Committed
+from callboard.store import APPLIED
 from callboard.testing import simulate
 from tests.simulation.found import SLOW, crash, frames_of, handle_with, sleep, succeed, until
 
@@ -157,3 +160,25 @@ def test_a_run_that_failed_after_its_end_leaves_though_that_is_never_heard_of():
             assert len(kernel) == 3
 
     simulate(scenario)
+
+
+def test_a_run_whose_actor_fails_over_its_abort_does_not_begin_first():
+    """Seed 1021708171305: that its start was stored was handled before the failure was."""
+    began = []
+
+    async def agent(run):
+        began.append(run.run_id)
+
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": agent}) as runtime:
+            run = await runtime.create_run("t", "agent", after_seconds=60.0)
+            ref = runtime._house.registry.runs[run.run_id]
+            book = ref.actor_inbox.actor.book
+            await until(lambda: book.phase is Phase.STARTING)
+            crash(runtime, ref)
+            ref.send(Committed(START, APPLIED))
+            assert (await runtime.wait(run.run_id)).status == "error"
+
+    for seed in range(30):
+        simulate(scenario, seed=seed, faults=SLOW)
+    assert began == []
