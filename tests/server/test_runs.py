@@ -360,11 +360,11 @@ async def test_a_rolling_back_run_removes_what_was_in_flight():
         thread_id = (await served.client.threads.create())["thread_id"]
         old = [await runs.create(thread_id, "slow", input=IN) for _ in range(2)]
         await gate.entered.wait()
-        gate.open.set()
 
-        new = await runs.wait(
-            thread_id, "slow", input={"path": ["new"]}, multitask_strategy="rollback"
-        )
+        options = {"input": {"path": ["new"]}, "multitask_strategy": "rollback"}
+        created = await runs.create(thread_id, "slow", **options)
+        gate.open.set()  # not before: those in flight could end by themselves
+        new = await runs.join(thread_id, created["run_id"])
 
         assert new["path"][0] in ("in", "new")
         listed = {run["run_id"] for run in await runs.list(thread_id)}
