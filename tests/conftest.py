@@ -71,7 +71,8 @@ def postgres():
         if os.environ.get("CALLBOARD_REQUIRE_POSTGRES") == "1":
             pytest.fail(missing)
         pytest.skip(missing)
-    with PostgresServer(binaries) as server:
+    # Restarts would sync the files of all databases made before, for longer than a lease.
+    with PostgresServer(binaries, fsync=False) as server:
         yield server
 
 

@@ -27,7 +27,7 @@ CONFIGURATION = """\
 listen_addresses = '127.0.0.1'
 port = {port}
 unix_socket_directories = '{folder}'
-fsync = on
+fsync = {fsync}
 """
 
 GUARD = 'cat; "$0" stop --silent --mode=immediate --pgdata="$1/data"; rm -rf "$1"'
@@ -51,10 +51,13 @@ class PostgresServer:
 
     Args:
         binaries: the folder of `initdb`, `pg_ctl` and `psql`, PostgreSQL 14 or newer.
+        fsync: whether commits survive the loss of power too. Without it a restart need not
+            wait for the disk, and the end of the server's processes still loses nothing.
     """
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, *, fsync: bool = True) -> None:
         self._binaries = binaries
+        self._fsync = "on" if fsync else "off"
         self._folder = Path(tempfile.mkdtemp(prefix="callboard-postgres-"))
         self._port = _free_port()
         self._database_numbers = itertools.count(1)
@@ -152,7 +155,8 @@ class PostgresServer:
             "--no-sync",
         )
         with (self._data / "postgresql.conf").open("a") as file:
-            file.write(CONFIGURATION.format(port=self._port, folder=self._folder))
+            settings = {"port": self._port, "folder": self._folder, "fsync": self._fsync}
+            file.write(CONFIGURATION.format(**settings))
 
     def _is_running(self) -> bool:
         return self._attempt("pg_ctl", "status", f"--pgdata={self._data}").returncode == 0

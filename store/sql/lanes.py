@@ -109,7 +109,7 @@ class ThreadLane:
 
     def _answer(self, future: asyncio.Future[Any], outcome: Any, error: Any) -> None:
         with suppress(RuntimeError):  # the loop has closed: nobody waits any more
-            self._loop.call_soon_threadsafe(_settle, future, outcome, error)
+            self._loop.call_soon_threadsafe(settle, future, outcome, error)
 
     def _transact(self, work: Callable[[Connection], Any]) -> Any:
         if self._connection is None:
@@ -147,7 +147,8 @@ class ThreadLane:
                 connection.close()
 
 
-def _settle(future: asyncio.Future[Any], outcome: Any, error: BaseException | None) -> None:
+def settle(future: asyncio.Future[T], outcome: T, error: BaseException | None) -> None:
+    """Answer whoever waits, if anybody does: with `error` if there is one, else `outcome`."""
     if future.cancelled():
         return
     if error is None:

@@ -17,6 +17,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from .faults import lies_in_the_values
+from .lanes import settle
 from .prepared import Query
 
 
@@ -121,13 +122,7 @@ class _Crew:
     def _settle(self) -> None:
         self._told = False  # what is answered from here on calls again
         while self._answers:
-            future, rows, error = self._answers.popleft()
-            if future.cancelled():
-                continue
-            if error is None:
-                future.set_result(rows)
-            else:
-                future.set_exception(error)
+            settle(*self._answers.popleft())
 
 
 def _rows(connection: sqlite3.Connection, asked: _Asked) -> list[Any]:

@@ -40,16 +40,14 @@ class Plan:
         seed: decides the order, and where faults strike.
         commands: what callers do, by time.
         kinds: the faults that may strike, and the probability of each.
-        observer: whether a required observer is bound.
-        pace: seconds that it takes for an event.
+        observer: seconds that a required observer takes for an event; `None` without one.
 
     """
 
     seed: int
     commands: tuple[Command, ...]
     kinds: dict[str, float]
-    observer: bool = False
-    pace: float = 0.0
+    observer: float | None = None
 
     @classmethod
     def of(cls, seed: int) -> Plan:
@@ -72,15 +70,14 @@ class Plan:
             seed,
             tuple(sorted(commands, key=lambda command: command.at)),
             _faults(choices),
-            choices.happens(0.15),
-            choices.between(0.0, 1.0) if choices.happens(0.5) else 0.0,
+            _pace(choices) if choices.happens(0.15) else None,
         )
 
     def __str__(self) -> str:
         faults = ", ".join(self.kinds) or "none"
         lines = [f"seed {self.seed}; faults that may strike: {faults}"]
-        if self.observer:
-            lines.append(f"with a required observer, which takes {self.pace:g} seconds")
+        if self.observer is not None:
+            lines.append(f"with a required observer, which takes {self.observer:g} seconds")
         return "\n".join(lines + [f"  {command}" for command in self.commands])
 
 
@@ -93,6 +90,11 @@ def _faults(choices: Choices) -> dict[str, float]:
     kinds = list(KINDS)
     chosen = {choices.among(kinds) for _ in range(1 + choices.below(3))}
     return {kind: KINDS[kind] * choices.among((1, 1, 4)) for kind in kinds if kind in chosen}
+
+
+def _pace(choices: Choices) -> float:
+    """Seconds; each other observer needs none."""
+    return choices.between(0.0, 1.0) if choices.happens(0.5) else 0.0
 
 
 def _moment(choices: Choices) -> float:

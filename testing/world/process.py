@@ -148,9 +148,8 @@ class Process:
         runtime.register("flaky", cast.act, FLAKY)
         runtime.observe(world.witness)
         runtime.observe(world.ledger, name="ledger", replay=True)
-        if world.plan.observer:
-            notary = Notary(world.model, world.turbulence, world.plan.pace)
-            runtime.observe(notary, required=True)
+        if (pace := world.plan.observer) is not None:
+            runtime.observe(Notary(world.model, world.turbulence, pace), required=True)
         return runtime
 
     def _kernel(self) -> SimulatedKernel:

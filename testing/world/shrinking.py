@@ -44,9 +44,10 @@ def shrink(
 def _smaller(plan: Plan) -> Iterator[Plan]:
     if plan.kinds:
         yield replace(plan, kinds={})
+    if plan.observer is not None:
+        yield replace(plan, observer=None)
     if plan.observer:
-        yield replace(plan, observer=False)
-        yield replace(plan, pace=0.0)
+        yield replace(plan, observer=0.0)
     for kind in plan.kinds:
         yield replace(plan, kinds={k: p for k, p in plan.kinds.items() if k != kind})
     size = len(plan.commands) // 2

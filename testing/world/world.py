@@ -28,7 +28,7 @@ class World:
         """Virtual seconds, while no process lives."""
         self.loop: SimulatedLoop | None = None
         self.model = Model(self.now, SETTINGS.abort_grace)
-        self.model.punctual, self.model.notarized = not plan.pace, plan.observer
+        self.model.punctual, self.model.notarized = not plan.observer, plan.observer is not None
         self.trace = Trace(keep)
         self.order = Choices(plan.seed, "order")
         self.turbulence = Turbulence(Choices(plan.seed, "faults"), dict(plan.kinds), self._struck)

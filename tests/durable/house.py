@@ -111,6 +111,11 @@ def runtime_on(url, **options):
     return Runtime(options.pop("agents", AGENTS), options.pop("store", url), **options)
 
 
+def patient(url):
+    """A store on a server that goes away for as long as a slow machine needs to restart it."""
+    return SqlStore(url, lease=1000.0)
+
+
 @asynccontextmanager
 async def opened_store(url):
     store = SqlStore(url)

@@ -11,7 +11,7 @@ import pytest
 
 from callboard import Runtime
 from callboard.domain import StoreUnavailable, Unavailable
-from tests.durable.house import AGENTS
+from tests.durable.house import AGENTS, patient
 
 RESTARTS = int(os.environ.get("CALLBOARD_RESTARTS", "4"))
 PRODUCERS = 8
@@ -47,7 +47,7 @@ async def check(runtime, acknowledged):
 
 async def live_through(url, outage, times):
     acknowledged, progress, over = {}, asyncio.Semaphore(0), asyncio.Event()
-    async with Runtime(AGENTS, url) as runtime:
+    async with Runtime(AGENTS, patient(url)) as runtime:
         events = runtime.supervisor.subscribe()
         async with asyncio.TaskGroup() as producers:
             for number in range(PRODUCERS):
@@ -83,7 +83,7 @@ def test_connections_killed_in_the_middle_lose_and_repeat_nothing(postgres, url)
 
 def test_while_the_server_is_away_nothing_is_admitted_and_then_it_goes_on(postgres, url):
     async def story():
-        async with Runtime(AGENTS, url) as runtime:
+        async with Runtime(AGENTS, patient(url)) as runtime:
             await runtime.create_and_wait("t", "echo", input="a")
             events = runtime.supervisor.subscribe()
             await asyncio.to_thread(postgres.stop, "fast")

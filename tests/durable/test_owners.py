@@ -24,7 +24,7 @@ from callboard.domain import (
 from callboard.store.entries import Entry, Verdict
 from callboard.store.graph_checkpoints import GraphCheckpoint, GraphState, GraphWrite
 from callboard.store.sql import SqlStore
-from tests.durable.house import AGENTS
+from tests.durable.house import AGENTS, patient
 from tests.store.contract import commit, event, save
 
 PROGRAM = Path(__file__).parent / "owner.py"
@@ -253,8 +253,8 @@ def test_a_state_of_a_graph_that_waits_for_a_claim_sees_the_new_owner(url):
 
 def test_owners_that_share_a_server_all_survive_its_restart(postgres, url):
     async def story():
-        low = Runtime(AGENTS, url, slots=LOW)
-        high = Runtime(AGENTS, url, slots=HIGH)
+        low = Runtime(AGENTS, patient(url), slots=LOW)
+        high = Runtime(AGENTS, patient(url), slots=HIGH)
         async with low, high:
             for mode in ("fast", "immediate"):
                 await asyncio.to_thread(postgres.restart, mode)

@@ -10,7 +10,7 @@ import pytest
 from callboard import MemoryStore, Runtime, Settings
 from callboard.domain import OutcomeUnknown, StoreUnavailable
 from callboard.observers.journal import PATIENCE
-from tests.durable.house import AGENTS
+from tests.durable.house import AGENTS, patient
 from tests.durable.test_outages import PRODUCERS, check, produce
 from tests.support import lifecycle, passes, staged, statuses, virtual
 
@@ -153,7 +153,7 @@ def frozen(server):
 def test_a_server_that_is_frozen_in_mid_run_delays_and_loses_nothing(postgres):
     async def story():
         acknowledged, progress, over = {}, asyncio.Semaphore(0), asyncio.Event()
-        async with Runtime(AGENTS, postgres.new_database()) as runtime:
+        async with Runtime(AGENTS, patient(postgres.new_database())) as runtime:
             async with asyncio.TaskGroup() as producers:
                 for number in range(PRODUCERS):
                     life = produce(runtime, f"t{number}", acknowledged, progress, over)

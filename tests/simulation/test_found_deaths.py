@@ -4,38 +4,30 @@ Each is the smallest story that showed it; the seed is the one under which it wa
 """
 
 import asyncio
-from datetime import UTC, datetime
 
 import pytest
 
 from callboard import RestartPolicy
 from callboard.actors.messages import Activate
 from callboard.actors.supervisor import SupervisorActor
-from callboard.domain import (
-    CreateRunCommand,
-    Fence,
-    RunSnapshot,
-    RunStatus,
-    StopReason,
-    slot_of,
-)
-from callboard.store import Entry
+from callboard.domain import RunStatus, StopReason
 from callboard.testing import simulate
-from tests.simulation.found import SLOW, save_and_sleep, sleep, succeed, until
+from tests.simulation.found import (
+    SLOW,
+    leave,
+    record,
+    save_and_sleep,
+    sleep,
+    succeed,
+    until,
+)
 
 
 def test_a_resumable_stream_begins_with_its_metadata_though_its_process_died_before_it():
     """Seed 104: it began with `error`."""
 
     async def scenario(simulation):
-        memory, slot = simulation.disk.memory, slot_of("t")
-        at = datetime(2000, 1, 1, tzinfo=UTC)
-        epoch = await memory.claim([slot])
-        request = CreateRunCommand(run_id="r", thread_id="t", assistant_id="agent", resumable=True)
-        run = RunSnapshot(
-            request=request, status=RunStatus.RUNNING, created_at=at, updated_at=at, attempt=1
-        )
-        memory.commit([Entry(Fence(slot, epoch), insert=run)])
+        await leave(simulation, record("r", RunStatus.RUNNING, attempt=1, resumable=True))
         async with simulation.runtime({"agent": succeed}) as runtime:
             frames = [(frame.id, frame.event) async for frame in runtime.stream("r")]
             assert frames == [("1", "metadata"), ("2", "error"), ("3", "end")]
@@ -136,19 +128,12 @@ def test_whom_a_run_aborts_is_aborted_though_it_ended_first_and_the_process_died
     """Seed 313032981947: it began, when the one that was to replace it had been failed."""
 
     async def scenario(simulation):
-        memory, slot = simulation.disk.memory, slot_of("t")
-        at = datetime(2000, 1, 1, tzinfo=UTC)
-        epoch = await memory.claim([slot])
-        for run_id, status, strategy in (
-            ("before", RunStatus.PENDING, "enqueue"),
-            ("failed", RunStatus.ERROR, "rollback"),
-            ("after", RunStatus.PENDING, "enqueue"),
-        ):
-            request = CreateRunCommand(
-                run_id=run_id, thread_id="t", assistant_id="agent", multitask_strategy=strategy
-            )
-            run = RunSnapshot(request=request, status=status, created_at=at, updated_at=at)
-            memory.commit([Entry(Fence(slot, epoch), insert=run)])
+        await leave(
+            simulation,
+            record("before", RunStatus.PENDING, multitask_strategy="enqueue"),
+            record("failed", RunStatus.ERROR, multitask_strategy="rollback"),
+            record("after", RunStatus.PENDING, multitask_strategy="enqueue"),
+        )
         async with simulation.runtime({"agent": succeed}) as runtime:
             ended = [await runtime.wait(run_id) for run_id in ("before", "after")]
             assert [run.status for run in ended] == ["interrupted", "success"]
@@ -159,20 +144,12 @@ def test_whom_a_run_aborts_is_aborted_though_it_ended_first_and_the_process_died
 
 def test_a_run_that_was_withdrawn_supersedes_nobody_after_a_restart():
     async def scenario(simulation):
-        memory, slot = simulation.disk.memory, slot_of("t")
-        at = datetime(2000, 1, 1, tzinfo=UTC)
-        epoch = await memory.claim([slot])
-        for run_id, status, strategy, reason in (
-            ("before", RunStatus.PENDING, "enqueue", None),
-            ("withdrawn", RunStatus.INTERRUPTED, "interrupt", StopReason.WITHDRAWN),
-        ):
-            request = CreateRunCommand(
-                run_id=run_id, thread_id="t", assistant_id="agent", multitask_strategy=strategy
-            )
-            run = RunSnapshot(
-                request=request, status=status, created_at=at, updated_at=at, stop_reason=reason
-            )
-            memory.commit([Entry(Fence(slot, epoch), insert=run)])
+        withdrawn = {"stop_reason": StopReason.WITHDRAWN, "multitask_strategy": "interrupt"}
+        await leave(
+            simulation,
+            record("before", RunStatus.PENDING, multitask_strategy="enqueue"),
+            record("withdrawn", RunStatus.INTERRUPTED, **withdrawn),
+        )
         async with simulation.runtime({"agent": succeed}) as runtime:
             assert (await runtime.wait("before")).status == "success"
 
@@ -181,14 +158,7 @@ def test_a_run_that_was_withdrawn_supersedes_nobody_after_a_restart():
 
 def test_a_temporary_thread_whose_process_died_before_it_was_deleted_goes_when_it_is_asked_for():
     async def scenario(simulation):
-        memory, slot = simulation.disk.memory, slot_of("t")
-        at = datetime(2000, 1, 1, tzinfo=UTC)
-        epoch = await memory.claim([slot])
-        request = CreateRunCommand(
-            run_id="r", thread_id="t", assistant_id="agent", scope="temporary_thread"
-        )
-        ended = RunSnapshot(request=request, status=RunStatus.SUCCESS, created_at=at, updated_at=at)
-        memory.commit([Entry(Fence(slot, epoch), insert=ended)])
+        await leave(simulation, record("r", RunStatus.SUCCESS, scope="temporary_thread"))
         async with simulation.runtime({"agent": succeed}) as runtime:
             kept = await runtime.create_run("t", "agent")
             assert (await runtime.wait(kept.run_id)).status == "success"

@@ -18,6 +18,7 @@ from tests.simulation.found import (
     SLOW,
     Witness,
     crash,
+    gather_into,
     handle_with,
     observer,
     succeed,
@@ -93,12 +94,7 @@ def test_a_stream_does_not_tell_an_end_from_the_record_before_required_observers
             await until(lambda: table.get(run.run_id).status is RunStatus.SUCCESS)
             runtime._house.wiring.stream.actor_inbox.actor._streams.clear()
             told = []
-
-            async def read():
-                async for frame in runtime.stream(run.run_id):
-                    told.append(frame.event)  # noqa: PERF401 - it is looked at meanwhile
-
-            reading = asyncio.ensure_future(read())
+            reading = asyncio.ensure_future(gather_into(told, runtime, run.run_id))
             for _ in range(50):
                 await asyncio.sleep(0)
             assert told == []
@@ -128,12 +124,7 @@ def test_frames_from_the_log_do_not_tell_an_end_before_required_observers_know()
             table = simulation.disk.memory._run_table
             await until(lambda: table.get("r").status is RunStatus.SUCCESS)
             told = []
-
-            async def read():
-                async for frame in runtime.stream("r"):
-                    told.append(frame.event)  # noqa: PERF401 - it is looked at meanwhile
-
-            reading = asyncio.ensure_future(read())
+            reading = asyncio.ensure_future(gather_into(told, runtime, "r"))
             await asyncio.sleep(1.0)
             assert told == ["metadata"]
             witness.gate.set()

@@ -58,7 +58,7 @@ class Callboard(RuleBasedStateMachine):
     @initialize(
         target=runs,
         seed=st.integers(0, 2**32),
-        observer=st.booleans(),
+        observer=st.sampled_from([None, 0.0]),
         first=st.lists(st.tuples(STRATEGIES, SCRIPTS), min_size=1, max_size=4),
     )
     def the_first_process_starts(self, seed, observer, first):
