@@ -257,10 +257,10 @@ class Client:
     ) -> None:
         """Look for what was deleted with a thread, wherever it was stored."""
         model = self._model
-        anew = self._is_there(thread_id)
+        anew, version = self._is_there(thread_id), model.records.version(thread_id)
         found: list[object] = [await runtime.get_thread(thread_id)]
-        if anew or self._is_there(thread_id):
-            found = []  # that is another one
+        if anew or self._is_there(thread_id) or model.records.version(thread_id) != version:
+            found = []  # that is another one, or was
         store: Any = runtime._open_house().wiring.store
         state: Any = await store.checkpoints.load(thread_id)
         for run_id in run_ids:
