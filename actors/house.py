@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import pykka
@@ -28,11 +29,13 @@ from ..observers import (
 )
 from ..store.ports import Store
 from .agents import Agents
+from .book import Phase
 from .executors import Workers
 from .keeper import KeeperActor
 from .messages import AbortAll, Activate, AddObserver, Describe, Ping, RemoveObserver, Wait
 from .reader import FrameReader
 from .recovery import Recovery
+from .run import RunActor
 from .supervisor import SupervisorActor
 from .wiring import Registry, Settings, Wiring, ended
 
@@ -252,6 +255,8 @@ class House:
     async def drain(self, timeout: float, *, abort: bool = True) -> tuple[str, ...]:
         """Admit nothing more, let runs finish, then abort what remains.
 
+        Delayed runs that are not due by then are not waited for.
+
         Args:
             timeout: seconds to let them finish.
             abort: otherwise what remains is left as it is.
@@ -263,13 +268,17 @@ class House:
         self.registry.closing = True
         deadline = self.kernel.now() + timeout
         decided = await self._admissions_decided()
-        await self._wait_for_runs(max(0.0, deadline - self.kernel.now()))
+        timeout = max(0.0, deadline - self.kernel.now())
+        last = self.kernel.clock.now() + timedelta(seconds=timeout)
+        runs = self.registry.runs.values()
+        await self._wait_for_runs([ref for ref in runs if _is_due(ref, last)], timeout)
         left = tuple(self.registry.runs)
         if abort and (left or not decided):
             _log.warning("closing_with_live_runs", run_ids=list(left))
             for ref in list(self.registry.threads.values()):
                 ref.send(AbortAll(CancelAction.INTERRUPT, StopReason.SHUTDOWN))
-            await self._wait_for_runs(self.wiring.settings.abort_grace + 1.0)
+            grace = self.wiring.settings.abort_grace + 1.0
+            await self._wait_for_runs(self.registry.runs.values(), grace)
         await self._stored()
         return left
 
@@ -318,8 +327,8 @@ class House:
                     return  # it ended before it could answer, and may be deleted by now
             raise self._explained(error, f"Run '{run_id}'") from error
 
-    async def _wait_for_runs(self, timeout: float) -> None:
-        waits = [ref.request(Wait()) for ref in self.registry.runs.values()]
+    async def _wait_for_runs(self, runs: Iterable[LoopRef[Any]], timeout: float) -> None:
+        waits = [ref.request(Wait()) for ref in runs]
         if waits:
             await asyncio.wait(waits, timeout=timeout)
             for wait in waits:
@@ -365,6 +374,15 @@ async def _opened(store: Store, slots: Iterable[int] | None) -> tuple[dict[Slot,
     except BaseException:
         await store.close()
         raise
+
+
+def _is_due(ref: LoopRef[RunActor], last: datetime) -> bool:
+    """Whether a run has had its turn, or may have it by then."""
+    actor = ref.actor_inbox.actor
+    if not isinstance(actor, RunActor) or actor.book.phase is not Phase.QUEUED:
+        return True
+    ledger = actor.book.ledger
+    return ledger.aggregate.created_at + timedelta(seconds=ledger.request.after_seconds) <= last
 
 
 def _spawn_stream(

@@ -198,9 +198,8 @@ class Model:
     def had_time(self, ghost: Life) -> bool:
         """Whether its agent, which still executes, was asked to unwind long enough ago."""
         now = self._now()
-        patient = all(
-            now - (now if at is None else at) >= self._grace for at in ghost.attempts.values()
-        )
+        since = [now - (now if at is None else at) for at in ghost.attempts.values()]
+        patient = all(round(each, 9) >= self._grace for each in since)  # nanoseconds
         return patient or "fault" in ghost.asked
 
     def unwinds(self, run_id: str) -> None:

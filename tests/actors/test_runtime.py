@@ -81,6 +81,24 @@ async def test_closing_aborts_what_is_left_when_the_drain_timeout_is_over():
     assert ("start", queued.run_id) not in stage.log
 
 
+@pytest.mark.parametrize("hand_over", [False, True])
+@virtual
+async def test_closing_waits_for_delayed_runs_that_are_due_by_then_and_for_no_others(hand_over):
+    stage, store = Stage(), MemoryStore()
+    loop = asyncio.get_running_loop()
+    runtime = Runtime(stage.agents(), store, drain_timeout=30)
+    await runtime.start()
+    soon = await runtime.create_run("t", "work", after_seconds=5)
+    late = await runtime.create_run("u", "work", after_seconds=31)
+    stage.release(soon, late)
+    began = loop.time()
+    await runtime.aclose(hand_over=hand_over)
+
+    assert 5 <= loop.time() - began < 6
+    assert (await store.runs.get(soon.run_id)).status == "success"
+    assert (await store.runs.get(late.run_id)).status == ("pending" if hand_over else "interrupted")
+
+
 @virtual
 async def test_an_agent_that_ignores_its_abort_does_not_keep_the_runtime_open():
     stage = Stage()

@@ -449,7 +449,7 @@ SLIPS = (
         "closed while an agent executes",
         "Whoever was told to stop has stopped.",
         House.drain,
-        "await self._wait_for_runs(self.wiring.settings.abort_grace + 1.0)",
+        "await self._wait_for_runs(self.registry.runs.values(), grace)",
         "pass",
     ),
     Slip(
