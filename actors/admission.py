@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,7 +27,7 @@ from ..domain.errors import CallboardError, Fenced, RuntimeClosed, ThreadNotFoun
 from ..domain.policies import MultitaskPolicy
 from ..domain.store_errors import StoreUnavailable
 from ..domain.views import RunSnapshot
-from ..kernel import LoopActor, LoopFuture, handles
+from ..kernel import LoopActor, LoopFuture, handles, is_being_cancelled
 from ..observers import Append, Committed, NotCommitted
 from ..store.entries import Outcome, Verdict
 from .ledger import Ledger, pending_snapshot
@@ -167,7 +166,7 @@ class AdmittingActor(LoopActor):
             created = created._replace(events=(*created.events, event))
         self._admission = Admission(command, reply, run, ledger, decision)
         self.pause()
-        self._wiring.journal.send(Append(created, self.actor_ref, run.run_id))
+        self._wiring.journal.send(Append(created, self.actor_ref, run.run_id, refusable=True))
 
     def _decide(self, command: CreateRunCommand) -> MultitaskDecision:
         if self._temporary not in (None, command.scope is RunScope.TEMPORARY_THREAD):
@@ -248,12 +247,15 @@ async def _carry_out(work: Callable[[], Awaitable[Any]], reply: LoopFuture[Any] 
     """Whatever becomes of it is the asker's: the actor is none the worse for it."""
     if reply is not None and reply.cancelled():
         return  # nobody wants it any more
-    task = asyncio.current_task()
     try:
         result = await work()
-    except (Exception, asyncio.CancelledError) as error:
-        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if is_being_cancelled(error):
             raise  # it is the actor that is to stop
+        if isinstance(error, StopIteration):  # asyncio refuses to carry one
+            error = RuntimeError(f"the work raised {error!r}")
         if reply is not None:
             reply.set_exception(error)
     else:

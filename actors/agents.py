@@ -53,7 +53,7 @@ class Agents:
         workers: Workers,
         graph_checkpoints: GraphCheckpoints | None = None,
     ) -> None:
-        self._default = default
+        self._default = _checked(default)
         self._workers = workers
         self._graph_checkpoints = graph_checkpoints
         self._known: dict[str, _Registration] = {}
@@ -68,15 +68,16 @@ class Agents:
 
         Raises:
             InvalidIdentifier: the name is blank.
-            InvalidValue: it is nothing that can be driven.
+            InvalidValue: it is nothing that can be driven, or no policy.
 
         """
         if isinstance(agent, Agent):
-            agent, restart = agent.target, restart or agent.restart
+            agent, restart = agent.target, agent.restart if restart is None else restart
         if agent is None:
             raise InvalidValue("agent", agent, f"give something to run as '{name}'")
         executor = executor_for(agent, self._workers, self._graph_checkpoints)
-        self._known[AssistantId(name)] = _Registration(executor, restart or self._default)
+        policy = self._default if restart is None else _checked(restart)
+        self._known[AssistantId(name)] = _Registration(executor, policy)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -106,3 +107,9 @@ class Agents:
             return self._known[name]
         except KeyError:
             raise UnknownAgent(name, self.names) from None
+
+
+def _checked(restart: object) -> RestartPolicy:
+    if not isinstance(restart, RestartPolicy):
+        raise InvalidValue("restart", restart, "give a RestartPolicy")
+    return restart

@@ -85,6 +85,11 @@ class Attempt:
         self.gate.closed = self.gate.fenced = True
         self.task.cancel()
 
+    def hand_over(self) -> None:
+        """Have the agent unwind, and leave its run as it is."""
+        self.gate.closed = True
+        self.task.cancel()
+
     def close(self) -> None:
         """It is over: it writes nothing more."""
         self.gate.closed = True

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from ..domain.errors import RuntimeClosed, RuntimeStarted, WouldDeadlock
-from ..domain.supervision import SupervisionEvent
-from ..domain.views import Frame
+from ..domain.supervision import Health, SupervisionEvent
+from ..domain.views import Frame, RunSnapshot
 from ..store.ports import Store
 from .control import SupervisorControl
 from .handles import Observation
@@ -22,43 +24,72 @@ T = TypeVar("T")
 C = TypeVar("C")
 
 
+_REMEDIES = {"not started": "call start(), or use it in a with block", "closed": "make a new one"}
+"""What to do with one that does not answer."""
+
+
 class _Loop:
     """An event loop in an OS thread of its own."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="callboard-loop", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._asked: set[Future[Any]] = set()
+        """Calls that are not answered yet."""
+        self._state = "not started"
 
     def start(self) -> None:
+        self._loop, self._state = asyncio.new_event_loop(), "running"
+        self._thread = threading.Thread(
+            target=self._run, args=(self._loop,), name="callboard-loop", daemon=True
+        )
         self._thread.start()
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
         try:
-            self._loop.run_forever()
+            loop.run_forever()
         finally:
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
+            with self._lock:
+                self._state = "closed"
+            loop.run_until_complete(self._let_go())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    async def _let_go(self) -> None:
+        """Whoever asked at the last moment is told that nobody answers any more."""
+        await asyncio.sleep(0)  # what they asked for begins, or is never awaited
+        for future in tuple(self._asked):
+            future.cancel()
+        await asyncio.sleep(0)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine there and wait for it."""
-        if threading.get_ident() == self._thread.ident:
+        if self._thread is not None and threading.get_ident() == self._thread.ident:
             work.close()
             raise WouldDeadlock
-        if not self._thread.is_alive() or self._loop.is_closed():
-            work.close()
-            raise RuntimeClosed("closed", "make a new one")
-        future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._lock:
+            if self._loop is None or self._state != "running":
+                work.close()
+                raise RuntimeClosed(self._state, _REMEDIES[self._state])
+            future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
+            self._asked.add(future)
         try:
             return future.result()
+        except CancelledError:
+            raise RuntimeClosed("closed", _REMEDIES["closed"]) from None
         except BaseException:
             future.cancel()
             raise
+        finally:
+            self._asked.discard(future)
 
     def stop(self) -> None:
         """End the loop and its OS thread."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        if self._loop is not None and self._thread is not None:
+            with suppress(RuntimeError):  # somebody else has stopped it
+                self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
 
 
@@ -86,8 +117,14 @@ class BlockingSupervisor:
     restart = _blocking(SupervisorControl.restart)
     fail = _blocking(SupervisorControl.fail)
     stop_thread = _blocking(SupervisorControl.stop_thread)
-    health = _blocking(SupervisorControl.health)
     recover = _blocking(SupervisorControl.recover)
+
+    def health(self) -> Health:
+        """Whether the runtime works, and what is wrong if it does not. Never raises."""
+        try:
+            return self._loop.call(self._target.health())
+        except RuntimeClosed as error:
+            return Health(ok=False, state=error.state, problems=(str(error),))
 
     def policy_for(self, assistant_id: str) -> Any:
         """When attempts of this agent are tried again."""
@@ -147,6 +184,7 @@ class BlockingRuntime:
             self._loop.call(self._target.start())
         except BaseException:
             self._loop.stop()
+            self._started = False
             raise
 
     def close(self, timeout: float | None = None) -> None:
@@ -188,6 +226,7 @@ class BlockingRuntime:
     count_threads = _blocking(Runtime.count_threads)
     update_thread = _blocking(Runtime.update_thread)
     delete_thread = _blocking(Runtime.delete_thread)
+    require_thread = _blocking(Runtime.require_thread)
     prune = _blocking(Runtime.prune)
     drain = _blocking(Runtime.drain)
 
@@ -202,6 +241,15 @@ class BlockingRuntime:
         """Admit a run and follow its frames; `on_disconnect` defaults to `cancel`."""
         stream = self._loop.call(self._target.create_and_stream(thread_id, assistant_id, **options))
         return _iterate(self._loop, stream.frames.__anext__, stream.aclose)
+
+    def recall(self, run_id: str, *, user_id: str | None = None) -> RunSnapshot | None:
+        """As `Runtime.recall`."""
+        return self._loop.call(_soon(self._target.recall, run_id, user_id=user_id))
+
+    def while_idle(self, thread_id: str, work: Callable[[], T], *, user_id: str | None = None) -> T:
+        """As `Runtime.while_idle`; the work is a plain function, called in an OS thread."""
+        call = partial(asyncio.to_thread, work)
+        return self._loop.call(self._target.while_idle(thread_id, call, user_id=user_id))
 
     def register(self, name: str, agent: Any, restart: Any = None) -> None:
         """As `Runtime.register`."""
@@ -220,6 +268,13 @@ class BlockingRuntime:
             return self._target.observe(observer, required, name, replay=replay)
         observe = self._target.observe
         return self._loop.call(_soon(observe, observer, required, name, replay=replay))
+
+    def forget_observer(self, name: str) -> None:
+        """As `Runtime.forget_observer`."""
+        if self._started:
+            self._loop.call(_soon(self._target.forget_observer, name))
+        else:
+            self._target.forget_observer(name)
 
 
 async def _soon(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:

@@ -10,6 +10,7 @@ from typing import Any
 import pykka
 
 from ..domain.enums import CancelAction, StopReason
+from ..domain.errors import InvalidValue
 from ..domain.identifiers import RunId, ThreadId
 from ..domain.payload import plain
 from ..domain.policies import RestartPolicy
@@ -103,7 +104,12 @@ class SupervisorControl:
         Returns:
             whether it will; `False` if it has ended or is ending.
 
+        Raises:
+            InvalidValue: the error is no text.
+
         """
+        if not isinstance(error, str):
+            raise InvalidValue("error", error, "give a text")
         message = FailRun(plain(error, "error"), StopReason.FAILED_BY_OPERATOR)
         return bool(await self._ask_run(run_id, message))
 

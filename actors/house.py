@@ -29,6 +29,7 @@ from ..observers import (
 )
 from ..store.ports import Store
 from .agents import Agents
+from .attempt import Attempt
 from .book import Phase
 from .executors import Workers
 from .keeper import KeeperActor
@@ -219,7 +220,7 @@ class House:
 
     # Observers.
 
-    def observe(self, binding: ObserverBinding, replay: bool, durable: bool) -> str:
+    def observe(self, binding: ObserverBinding, replay: bool, durable: bool) -> None:
         """Tell an observer of everything stored from now on.
 
         Args:
@@ -228,7 +229,7 @@ class House:
             durable: remember under its name how far it was told, and go on from there.
 
         """
-        name = binding.name or f"observer-{len(self._observers) + 1}"
+        name = str(binding.name)
         cursor = Cursor(0 if replay else None, durable=durable)
         wiring = self.wiring
         arguments = (name, binding, cursor, wiring.store.events, wiring.journal, wiring.supervisor)
@@ -236,7 +237,6 @@ class House:
         ref: LoopRef[Any] = self.kernel.spawn(kind, *arguments, parent=self.supervisor)
         self._observers[name] = ref
         wiring.supervisor.send(AddObserver(name, ref, cursor, arguments))
-        return name
 
     def forget_observer(self, name: str) -> None:
         """Tell it nothing more."""
@@ -259,7 +259,8 @@ class House:
 
         Args:
             timeout: seconds to let them finish.
-            abort: otherwise what remains is left as it is.
+            abort: otherwise what remains is left in flight, for whoever comes next; agents
+                unwind all the same.
 
         Returns:
             the ids of the runs that remained.
@@ -279,8 +280,29 @@ class House:
                 ref.send(AbortAll(CancelAction.INTERRUPT, StopReason.SHUTDOWN))
             grace = self.wiring.settings.abort_grace + 1.0
             await self._wait_for_runs(self.registry.runs.values(), grace)
+        elif not abort:
+            await self._hand_over()
         await self._stored()
         return left
+
+    async def _hand_over(self) -> None:
+        """Have no agent execute any more: whoever comes next begins their runs anew."""
+        self.registry.handing_over = True
+        deadline = self.kernel.now() + self.wiring.settings.abort_grace
+        while executing := [attempt for attempt in self._attempts() if attempt.executing]:
+            left = deadline - self.kernel.now()
+            if left <= 0:
+                return
+            for attempt in executing:
+                if not attempt.gate.closed:
+                    attempt.hand_over()
+            await asyncio.wait([attempt.task for attempt in executing], timeout=left)
+
+    def _attempts(self) -> list[Attempt]:
+        """Those of runs in flight, but for abandoned ones."""
+        actors = [ref.actor_inbox.actor for ref in self.registry.runs.values()]
+        attempts = [actor.book.attempt for actor in actors if isinstance(actor, RunActor)]
+        return [each for each in attempts if each is not None and not each.gate.fenced]
 
     async def _admissions_decided(self) -> bool:
         """Wait until what was being admitted is a run, or is not; unless that takes too long.

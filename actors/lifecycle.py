@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
@@ -67,12 +68,17 @@ class Lifecycle(Reads):
         self._hosting = kernel
         self._workers = Workers(self._settings.max_workers)
         kept = self._store.graph_checkpoints if isinstance(self._store, KeepsGraphs) else None
-        self._agents = Agents(restart or RestartPolicy(), self._workers, kept)
+        policy = RestartPolicy() if restart is None else restart
+        self._agents = Agents(policy, self._workers, kept)
         self._agents.register_all(agents or {})
         self._bindings: list[Bound] = []
+        self._names = (f"observer-{number}" for number in count(1))
+        """For observers without one; none is given twice."""
         self._directory: Directory | None = None
         self._house: House | None = None
         self._state = "not started"
+        self._closing: asyncio.Event | None = None
+        """Somebody closes it, and is through with that."""
         self.supervisor = SupervisorControl(self._open_house, lambda: self.state)
         """The supervision tree, and how to interfere with it."""
 
@@ -110,7 +116,7 @@ class Lifecycle(Reads):
             restart: when its failed attempts are tried again.
 
         Raises:
-            InvalidValue: it is nothing that can be driven.
+            InvalidValue: it is nothing that can be driven, or no policy.
 
         """
         self._agents.register(name, agent, restart)
@@ -140,19 +146,16 @@ class Lifecycle(Reads):
         taken = {bound.binding.name for bound in self._bindings}
         if name is not None and name in taken:
             raise InvalidValue("name", name, "choose one that no other observer has")
+        free = name or next(name for name in self._names if name not in taken)
         known = Bound(
-            ObserverBinding(
-                ensure_observer(observer),
-                required=required,
-                name=name or f"observer-{len(self._bindings) + 1}",
-            ),
+            ObserverBinding(ensure_observer(observer), required=required, name=free),
             replay=replay,
             durable=name is not None,
         )
         if self._house is not None:
             self._open_house().observe(*known)
         self._bindings.append(known)
-        return Observation(self, str(known.binding.name))
+        return Observation(self, free)
 
     def forget_observer(self, name: str) -> None:
         """Tell the observer of that name nothing more. Idempotent."""
@@ -224,24 +227,43 @@ class Lifecycle(Reads):
         return await self._open_house().drain(check_seconds(seconds, "timeout"))
 
     async def aclose(self, timeout: float | None = None, *, hand_over: bool = False) -> None:
-        """Drain, then end everything. Idempotent.
+        """Drain, then end everything. Idempotent: who comes second waits for the first.
 
         Args:
             timeout: as for `drain`.
             hand_over: leave the runs that have not finished by then to whoever opens the
-                store next: they stay in flight, as if the process had died.
+                store next: they stay in flight, as if the process had died. Their agents
+                get `abort_grace` to unwind.
+
+        Raises:
+            InvalidValue: the timeout cannot be used.
+            WrongLoop: it was started on another event loop.
 
         """
-        house, state = self._house, self.state
-        self._state = "closed"
-        if house is None or state not in ("running", "draining", "failed"):
-            return
         seconds = self._settings.drain_timeout if timeout is None else timeout
+        check_seconds(seconds, "timeout")
+        house, state = self._house, self.state
+        if house is None or state not in ("running", "draining", "failed", "closed"):
+            self._state = "closed"
+            return
+        _check_loop(house)
+        if self._closing is not None:
+            await self._closing.wait()
+        elif state != "closed":
+            self._closing = asyncio.Event()
+            await self._close(house, seconds, hand_over=hand_over)
+
+    async def _close(self, house: House, timeout: float, *, hand_over: bool) -> None:
         try:
-            if state != "failed":
-                await house.drain(seconds, abort=not hand_over)
+            if self.state != "failed":
+                await house.drain(timeout, abort=not hand_over)
         finally:
-            await house.close()
+            self._state = "closed"
+            try:
+                await house.close()
+            finally:
+                if self._closing is not None:
+                    self._closing.set()
 
     async def prune(
         self, *, older_than: float | None = None, keep_per_thread: int | None = None
@@ -277,13 +299,17 @@ class Lifecycle(Reads):
             if state == "dead":
                 raise RuntimeClosed("dead, its event loop has closed", "make a new one")
             raise RuntimeClosed(state)
-        try:
-            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            here = None
-        if here is not house.kernel.loop:
-            raise WrongLoop
+        _check_loop(house)
         return house
+
+
+def _check_loop(house: House) -> None:
+    try:
+        here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+    except RuntimeError:
+        here = None
+    if here is not house.kernel.loop:
+        raise WrongLoop
 
 
 def open_store(store: Store | str | None, durability: Literal["full", "process"]) -> Store:

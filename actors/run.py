@@ -88,6 +88,8 @@ class RunActor(RecordingActor):
         if book.ending is not None:
             self._unwound()
             return
+        if self._wiring.registry.handing_over:
+            return  # it begins where it is taken up
         book.phase = Phase.EXECUTING
         request = self._ledger.request
         if request.timeout is not None and self._timeout is None:

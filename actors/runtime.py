@@ -284,7 +284,7 @@ class Runtime(RunCreation):
         await self._ask_live(house, run_id, Wait())  # what is told of its end is on its way now
         house.wiring.stream.send(Cleanup(run_id, 0.0))
         entry = Entry(house.wiring.fence(run.thread_id), erase_run=run_id)
-        await house.wiring.ask(house.wiring.journal, Write(entry))
+        await house.wiring.ask(house.wiring.journal, Write(entry, refusable=True))
         return True
 
     async def cleanup(self, run_id: str, delay: float = 0.0) -> None:
@@ -315,7 +315,8 @@ class Runtime(RunCreation):
             run = run or house.registry.gone.get(run_id)
             if run is None:
                 raise RunNotFound(run_id)
-            if run.status.is_terminal:
+            if not run.status.is_terminal:
+                await house.ask(run.thread_id, Describe())
+            elif run_id not in house.registry.runs:  # else it says when that may be told
                 return run
-            await house.ask(run.thread_id, Describe())
         raise Unavailable(f"Run '{run_id}' has no actor: call supervisor.recover().")

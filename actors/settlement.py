@@ -61,7 +61,10 @@ def metadata_of(ledger: Ledger) -> JSON:
 
 def error_text(error: BaseException) -> str:
     """An exception as it is recorded: `"Type: text"`, without the lone surrogates of file names."""
-    text = str(error).encode(errors="replace").decode()
+    try:
+        text = str(error).encode(errors="replace").decode()
+    except Exception:  # noqa: BLE001 - what it says of itself is its own affair
+        text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -221,6 +221,8 @@ class ThreadActor(ErasingActor):
 
     def _advance(self) -> None:
         """Start the next run, if none is active and one is due."""
+        if self._wiring.registry.handing_over:
+            return
         now = self.kernel.now()
         member = self._queue.take(now)
         if member is not None:

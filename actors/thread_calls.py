@@ -13,6 +13,7 @@ from ..domain.errors import InvalidValue, ThreadNotFound
 from ..domain.identifiers import ThreadId, UserId
 from ..domain.payload import JSON, plain
 from ..domain.queries import SearchThreadsQuery
+from ..domain.store_errors import StoreUnavailable
 from ..domain.views import ThreadSnapshot
 from ..observers import Write
 from ..store.entries import Entry, PatchThread, PutThread, Verdict
@@ -172,10 +173,16 @@ class ThreadCalls(Lifecycle):
         Returns:
             whether there was such a thread.
 
+        Raises:
+            StoreUnavailable: the store does not take writes. Nothing was done.
+
         """
         house, thread = self._open_house(), ThreadId(thread_id)
         if await self.get_thread(thread, user_id=user_id) is None:
             return False
+        trouble = house.supervisor.store_trouble
+        if trouble is not None:  # else its runs would be aborted, and nothing deleted for long
+            raise StoreUnavailable("the deletion", trouble)
         await house.ask(thread, EraseThread(user_id))
         return True
 
@@ -205,7 +212,7 @@ class ThreadCalls(Lifecycle):
     async def _record(self, thread_id: str, record: PutThread | PatchThread) -> Verdict:
         house = self._open_house()
         entry = Entry(house.wiring.fence(thread_id), thread=record)
-        outcome = await house.wiring.ask(house.wiring.journal, Write(entry))
+        outcome = await house.wiring.ask(house.wiring.journal, Write(entry, refusable=True))
         verdict: Verdict = outcome.verdict
         return verdict
 

@@ -99,6 +99,8 @@ class Registry:
     """Written by the run's thread."""
     closing: bool = False
     """Nothing more is admitted."""
+    handing_over: bool = False
+    """What is in flight is left to others: no run begins any more."""
     gone: OrderedDict[str, RunSnapshot] = field(default_factory=OrderedDict)
     """The last runs whose records went with their ends, for who still waits for them."""
 

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from ipaddress import ip_address
 from pathlib import Path
@@ -28,6 +29,8 @@ _log = structlog.get_logger("callboard.serve")
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 """What a server that only this machine reaches is called."""
+_UNWINDING = 5.0
+"""Seconds that nodes get to unwind after the drain. Then they end with the process."""
 _ATTEMPTS = 3
 """Of a run whose process dies each time."""
 
@@ -60,9 +63,7 @@ def execute(options: argparse.Namespace) -> int:
         if project.unread:
             _log.warning("settings_not_read", config=options.config, settings=list(project.unread))
         project.enter()
-        for number in asyncio.run(_serve(project, options)):
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)  # so that whoever waits for this process sees why it ended
+        _run(_serve(project, options))
     except ImportError as error:
         print(
             f"callboard serve needs {error.name}: pip install 'callboard[server]'", file=sys.stderr
@@ -72,6 +73,27 @@ def execute(options: argparse.Namespace) -> int:
         print(f"callboard serve: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _run(serving: Coroutine[Any, Any, list[int]]) -> None:
+    """Serve to the end, whatever nodes raise, and end as the signal wants that was the cause."""
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        task = loop.create_task(serving)
+        while not task.done():
+            try:
+                loop.run_until_complete(task)
+            except SystemExit as error:
+                # asyncio lets it out of whatever task it comes from. If that was a node's,
+                # its run fails of it.
+                if task.done():
+                    raise
+                _log.error("node_wants_to_exit", error=repr(error))
+        for number in task.result():
+            # Here, where whoever waits for this process sees why it ended; and at once: leaving
+            # the block would wait for nodes that do not unwind.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
 
 async def _serve(project: Project, options: argparse.Namespace) -> list[int]:
@@ -128,15 +150,20 @@ async def _listen(
             _log.info("stopping", drain=options.drain)
             closing = asyncio.create_task(runtime.aclose(options.drain, hand_over=True))
             hurrying = asyncio.create_task(self.hurry.wait())
-            await asyncio.wait((closing, hurrying), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                (closing, hurrying),
+                timeout=options.drain + _UNWINDING,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
             for task in (closing, hurrying):
                 task.cancel()
             await asyncio.wait((closing, hurrying))
             await super().shutdown(sockets)
 
     await runtime.start()
-    # Uvicorn raises it again when it has stopped: what the graphs hold open is closed first.
-    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    # Uvicorn raises them again when it has stopped: what the graphs hold open is closed first.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: told.append(number))
     try:
         await Server(uvicorn.Config(app, **_settings(options))).serve()
     finally:

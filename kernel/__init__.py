@@ -5,6 +5,7 @@ Both `observers` and `actors` stand on this folder; it knows nothing of runs.
 
 from .actor import LoopActor, handles
 from .ambient import current_kernel
+from .cancellation import is_being_cancelled
 from .clock import Clock, Entropy, LoopClock, WallClock
 from .dead_letters import DeadLetter, DeadLetters
 from .future import LoopFuture
@@ -32,4 +33,5 @@ __all__ = [
     "WallClock",
     "current_kernel",
     "handles",
+    "is_being_cancelled",
 ]

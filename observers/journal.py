@@ -101,10 +101,10 @@ class _GroupDone(NamedTuple):
 class JournalActor(LoopActor):
     """Commits entries in groups, in the order they came.
 
-    A group that the store did not take is committed again until it does; only inserts of
-    runs are given up at once, so that their callers can decide. A group of unknown outcome
-    is committed again as it is, before any other. While the store fails, or owes an answer
-    for long, no insert is accepted.
+    A group that the store did not take is committed again until it does; only what is
+    refusable is given up at once: new runs, and what callers do to threads and ended runs. A
+    group of unknown outcome is committed again as it is, before any other. While the store
+    fails, or owes an answer for long, nothing refusable is accepted.
     """
 
     def __init__(self, store: Store, supervisor: LoopRef[Any], head: int) -> None:
@@ -149,15 +149,17 @@ class JournalActor(LoopActor):
 
     @handles(Append)
     def _append(self, message: Append) -> None:
-        if self._committing and self._trouble is not None and message.entry.insert is not None:
-            self._give_up(message, StoreUnavailable("the run", self._trouble))
+        if self._committing and self._trouble is not None and message.refusable:
+            what = "the run" if message.entry.insert is not None else "the change"
+            self._give_up(message, StoreUnavailable(what, self._trouble))
         else:
             self._pending.append(message)
 
     @handles(Write)
     def _write(self, message: Write) -> None:
         reply = self.defer()
-        self._append(Append(message.entry, None if reply is None else _Asker(reply)))
+        asker = None if reply is None else _Asker(reply)
+        self._append(Append(message.entry, asker, refusable=message.refusable))
 
     @handles(Barrier)
     def _barrier(self, _: Barrier) -> None:
@@ -332,9 +334,9 @@ class JournalActor(LoopActor):
         self._next_try = self.kernel.after(self._delay(), self.actor_ref, message)
 
     def _keep(self, group: list[Append], error: StoreUnavailable) -> None:
-        kept = [append for append in group if append.entry.insert is None]
+        kept = [append for append in group if not append.refusable]
         for append in group:
-            if append.entry.insert is not None:
+            if append.refusable:
                 self._give_up(append, error)
         self._pending = kept + self._pending
 

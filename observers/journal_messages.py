@@ -25,18 +25,21 @@ class Append(NamedTuple):
         entry: what to write.
         origin: who gets `Committed` or `NotCommitted`; `None` wants neither.
         tag: returned in the answer.
+        refusable: give it up when the store does not take it: whoever asked decides.
 
     """
 
     entry: Entry
     origin: Origin | None = None
     tag: object = None
+    refusable: bool = False
 
 
 class Write(NamedTuple):
     """Write an entry. Answers its `Outcome`, or an error if it could not be stored."""
 
     entry: Entry
+    refusable: bool = False
 
 
 class Barrier(NamedTuple):

@@ -21,7 +21,7 @@ from ..domain.events import RunLifecycleEvent
 from ..domain.store_errors import StoreUnavailable
 from ..domain.supervision import ObserverNode
 from ..domain.views import StoredRunEvent
-from ..kernel import LoopActor, LoopFuture, LoopRef, handles
+from ..kernel import LoopActor, LoopFuture, LoopRef, handles, is_being_cancelled
 from ..store.ports import EventLog
 from .bindings import ObserverBinding
 from .journal_messages import Behind, Bind, Deliver, Delivery, Unbind
@@ -274,7 +274,9 @@ class ObserverActor(LoopActor):
         cursor.current = delivery
         try:
             waiting = self._binding.observer.on_event(lifecycle_event(delivery.event))
-        except Exception as error:  # noqa: BLE001 - whatever an observer raises stays its own
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever an observer raises stays its own
             self._done(delivery, error)
             return None
         if inspect.isawaitable(waiting):
@@ -285,7 +287,11 @@ class ObserverActor(LoopActor):
     async def _await(self, waiting: Awaitable[None], delivery: Delivery) -> None:
         try:
             await waiting
-        except Exception as error:  # noqa: BLE001 - whatever an observer raises stays its own
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if is_being_cancelled(error):
+                raise  # it is the actor that is to stop
             self._done(delivery, error)
         else:
             self._done(delivery, None)

@@ -17,6 +17,7 @@ from .simulated import (
     SimulatedStore,
     Trace,
     Turbulence,
+    no_os_thread,
 )
 
 Scenario = Callable[["Simulation"], Coroutine[Any, Any, None]]
@@ -68,7 +69,9 @@ class Simulation:
 
         """
         store = SimulatedStore(self.disk, self.faults)
-        return Runtime(agents, store=store, kernel=self._kernel, **options)
+        runtime = Runtime(agents, store=store, kernel=self._kernel, **options)
+        runtime._workers.submit = no_os_thread  # type: ignore[method-assign]
+        return runtime
 
     async def die(self) -> None:
         """Kill the process here and now: nothing of it goes on, and this does not return."""

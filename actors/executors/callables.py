@@ -109,7 +109,7 @@ class FunctionExecutor(_StateExecutor):
             try:
                 await asyncio.wait([work.future])
             except asyncio.CancelledError as error:
-                if work.given_up:
+                if work.given_up or self._workers.withdraw(work):
                     raise
                 if run.fenced:
                     self._workers.give_up(work)

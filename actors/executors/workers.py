@@ -11,6 +11,7 @@ import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 
@@ -74,16 +75,28 @@ class Workers:
             the job; its `future` lives on the running loop, and cancelling that does not
             stop the function.
 
+        Raises:
+            RuntimeError: there is no OS thread for it, and the system gives none.
+
         """
         context = contextvars.copy_context()
         job = Job(lambda: context.run(function), asyncio.get_running_loop())
         with self._lock:
-            self._jobs.append(job)
-            if self._idle >= len(self._jobs):
+            if self._idle > len(self._jobs):
                 self._work.notify()
             elif self._threads - self.ghosts < self._limit:
                 self._start()
+            self._jobs.append(job)
         return job
+
+    def withdraw(self, job: Job) -> bool:
+        """Do not begin a job. Returns whether that was still possible."""
+        with self._lock:
+            if job not in self._jobs:
+                return False
+            self._jobs.remove(job)
+        job.future.cancel()
+        return True
 
     def give_up(self, job: Job) -> None:
         """Expect nothing of a job any more: another OS thread may take its place."""
@@ -93,7 +106,8 @@ class Workers:
             job.given_up = True
             self.ghosts += 1
             if self._jobs:
-                self._start()
+                with suppress(RuntimeError):  # the system gives no OS thread: the next one waits
+                    self._start()
 
     def close(self) -> None:
         """Let the idle workers end. Those at work end when their function returns."""
@@ -102,9 +116,9 @@ class Workers:
             self._work.notify_all()
 
     def _start(self) -> None:
-        self._threads += 1
-        name = f"callboard-worker-{self._threads}"
+        name = f"callboard-worker-{self._threads + 1}"
         threading.Thread(target=self._serve, name=name, daemon=True).start()
+        self._threads += 1
 
     def _serve(self) -> None:
         while (job := self._next()) is not None:

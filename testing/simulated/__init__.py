@@ -6,7 +6,7 @@ ones do, and its kernel notes who says what to whom.
 
 from .choices import Choices, Picker
 from .kernel import SimulatedKernel
-from .loop import ProcessDied, SimulatedLoop
+from .loop import ProcessDied, SimulatedLoop, no_os_thread
 from .store import Disk, SimulatedStore
 from .trace import Trace
 from .turbulence import InjectedFault, Turbulence
@@ -22,4 +22,5 @@ __all__ = [
     "SimulatedStore",
     "Trace",
     "Turbulence",
+    "no_os_thread",
 ]

@@ -8,7 +8,7 @@ from asyncio.base_events import BaseEventLoop
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from ..virtual_time import Stuck
 from .choices import Picker
@@ -71,6 +71,14 @@ class _NoDevices:
         if timeout > 0:
             self._loop.pass_time(timeout)
         return ()
+
+
+def no_os_thread(function: Callable[..., object]) -> NoReturn:
+    """Refuse to call something in an OS thread."""
+    raise RuntimeError(
+        f"{function!r} wants an OS thread, and a simulated loop has none: "
+        "give the simulation an async agent, or test with real time"
+    )
 
 
 class SimulatedLoop(BaseEventLoop):
@@ -175,7 +183,4 @@ class SimulatedLoop(BaseEventLoop):
         *args: object,  # noqa: ARG002
     ) -> asyncio.Future[T]:
         """There are no OS threads here."""
-        raise RuntimeError(
-            f"{func!r} wants an OS thread, and a simulated loop has none: "
-            "give the simulation an async agent, or test with real time"
-        )
+        no_os_thread(func)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from callboard import Runtime
+from callboard import Agent, Runtime
 from callboard.domain.errors import (
     CallboardError,
     InvalidIdentifier,
@@ -81,6 +81,8 @@ BAD_CALLS = [
     (lambda r: r.cancel_many(), "give a thread_id"),
     (lambda r: r.cancel_many(status="done"), "status is 'done'"),
     (lambda r: r.drain(-1), "timeout is -1"),
+    (lambda r: r.aclose(float("nan")), "timeout is nan"),
+    (lambda r: r.supervisor.fail("r", 5), "error is 5"),
     (lambda r: r.cleanup("r", delay=-1), "delay is -1"),
     (lambda r: r.stream("r", heartbeat_interval=0).__anext__(), "heartbeat_interval is 0"),
     (lambda r: r.get_run(""), "run_id is ''"),
@@ -107,6 +109,8 @@ async def test_other_calls_name_the_value_and_the_remedy(call, text):
         ({"agents": {"a": 7}}, "agent is 7"),
         ({"agents": {"a": None}}, "agent is None"),
         ({"agents": {"a": dict}}, "agent is <class 'dict'>"),
+        ({"restart": 3}, "restart is 3"),
+        ({"agents": {"a": Agent(echo, restart="x")}}, "restart is 'x'"),
     ],
 )
 def test_a_runtime_with_bad_arguments_is_not_made(options, text):

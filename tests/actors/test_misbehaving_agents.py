@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from callboard import AttemptOutput, Runtime
+from callboard import AttemptOutput, RestartPolicy, Runtime, Settings
 from tests.support import collect, opened, passes, virtual
 
 
@@ -214,3 +214,72 @@ def test_frames_from_an_os_thread_arrive_in_order_and_complete():
 
     frames = asyncio.run(main())
     assert [f.data for f in frames if f.event == "custom"] == list(range(20_000))
+
+
+def test_a_function_that_is_aborted_before_it_has_an_os_thread_is_never_called():
+    begun, gate = [], threading.Event()
+
+    def agent(run):
+        begun.append(run.run_id)
+        gate.wait(30)
+
+    async def story():
+        settings = Settings(max_workers=1, drain_timeout=0.0)
+        async with Runtime({"agent": agent}, settings=settings) as runtime:
+            await runtime.create_run("t1", "agent", run_id="r1")
+            await runtime.create_run("t2", "agent", run_id="r2")
+            while not begun or (await runtime.get_run("r2")).status != "running":
+                await runtime.get_run("r1")  # lets the others go on
+            replaced = {"run_id": "r3", "multitask_strategy": "interrupt"}
+            await runtime.create_run("t2", "agent", **replaced)
+            ended = await runtime.wait("r2")
+            assert (ended.status, ended.stop_reason) == ("interrupted", "superseded")
+            gate.set()
+            assert [(await runtime.wait(each)).status for each in ("r1", "r3")] == ["success"] * 2
+        assert begun == ["r1", "r3"]
+
+    asyncio.run(story())
+
+
+def test_a_function_for_which_there_is_no_os_thread_fails_its_run_and_is_not_called_later(
+    monkeypatch,
+):
+    called, start = [], threading.Thread.start
+
+    def agent(run):
+        called.append(run.run_id)
+
+    def refuse(thread):
+        if thread.name.startswith("callboard-worker"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async def story():
+        async with Runtime({"agent": agent}) as runtime:
+            with monkeypatch.context() as changed:
+                changed.setattr(threading.Thread, "start", refuse)
+                failed = await runtime.create_and_wait("t", "agent", run_id="r1")
+            assert (failed.status, failed.error) == (
+                "error",
+                "RuntimeError: can't start new thread",
+            )
+            assert (await runtime.create_and_wait("t", "agent", run_id="r2")).status == "success"
+        assert called == ["r2"]
+
+    asyncio.run(story())
+
+
+@virtual
+async def test_an_error_that_cannot_say_what_it_is_is_one_like_any_other():
+    class Mute(Exception):
+        def __str__(self):
+            raise ZeroDivisionError
+
+    async def agent(run):
+        if run.attempt < 3:
+            raise Mute
+        return "done"
+
+    policy = RestartPolicy(max_restarts=5, backoff=0.01)
+    async with opened({"agent": agent}, restart=policy) as runtime:
+        assert (await runtime.create_and_wait("t", "agent")).output == "done"

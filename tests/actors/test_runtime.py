@@ -2,13 +2,14 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 
 import pytest
 
 from callboard import Runtime
 from callboard.domain.conflicts import ConflictError
 from callboard.domain.errors import RuntimeClosed, RuntimeStarted, ThreadNotFound, WrongLoop
-from callboard.domain.store_errors import StoreUnavailable
+from callboard.domain.store_errors import StoreOwned, StoreUnavailable
 from callboard.store import MemoryStore
 from tests.support import Stage, collect, opened, passes, staged, statuses, virtual
 
@@ -124,6 +125,60 @@ async def test_while_draining_nothing_is_admitted_and_readers_are_served():
         assert (await runtime.get_run(run.run_id)).status == "running"
         stage.release(run)
         assert await draining == ()
+
+
+@virtual
+async def test_a_closing_runtime_drains_and_who_closes_it_again_waits_as_well():
+    async def looks(run):
+        await passes(5)
+        return (await runtime.get_run(run.run_id)).status.value
+
+    runtime = Runtime({"looks": looks})
+    await runtime.start()
+    run = await runtime.create_run("t", "looks")
+    first = asyncio.ensure_future(runtime.aclose())
+    second = asyncio.ensure_future(runtime.aclose(0.0))
+    await passes(1)
+
+    assert (runtime.state, first.done(), second.done()) == ("draining", False, False)
+    assert (await runtime.wait(run.run_id)).output == "running"
+    await asyncio.gather(first, second)
+    assert runtime.state == "closed"
+    await runtime.aclose()
+
+
+@virtual
+async def test_what_is_handed_over_unwinds_first_and_nothing_begins_meanwhile():
+    stage, store = Stage(), MemoryStore()
+    loop = asyncio.get_running_loop()
+    runtime = Runtime(stage.agents(), store, abort_grace=10.0)
+    await runtime.start()
+    slow = await runtime.create_run("t", "slow", input={"seconds": 5})
+    late = await runtime.create_run("u", "work", after_seconds=3)
+    await stage.until_executing(slow)
+    began = loop.time()
+    await runtime.aclose(2.0, hand_over=True)
+
+    assert 7 <= loop.time() - began < 8
+    assert stage.executing == {"t": []}
+    kept = [(await store.runs.get(run.run_id)).status for run in (slow, late)]
+    assert kept == ["running", "pending"]
+
+
+@virtual
+async def test_an_agent_that_does_not_unwind_is_handed_over_after_its_grace():
+    stage = Stage()
+    loop = asyncio.get_running_loop()
+    runtime = Runtime(stage.agents(), abort_grace=10.0)
+    await runtime.start()
+    run = await runtime.create_run("t", "stubborn")
+    await stage.until_executing(run)
+    began = loop.time()
+    await runtime.aclose(2.0, hand_over=True)
+
+    assert 12 <= loop.time() - began < 13
+    stage.release(run)
+    await passes(1)
 
 
 @virtual
@@ -435,8 +490,62 @@ async def test_nothing_is_left_of_a_thousand_threads_when_they_have_gone():
         assert (registry.threads, registry.runs) == ({}, {})
 
 
+def test_closing_from_another_loop_is_refused_and_does_nothing():
+    async def story():
+        async with Runtime({"echo": echo}) as runtime:
+            with pytest.raises(WrongLoop):
+                await asyncio.to_thread(lambda: asyncio.run(runtime.aclose()))
+            assert runtime.state == "running"
+            assert (await runtime.create_and_wait("t", "echo")).status == "success"
+
+    asyncio.run(story())
+
+
 class TestBlocking:
     """`Runtime.blocking`, for hosts without an event loop."""
+
+    def test_whoever_asks_while_it_closes_is_told(self):
+        for _ in range(100):
+            runtime = Runtime.blocking({"echo": echo})
+            runtime.start()
+            asking = [threading.Thread(target=_ask_until_closed, args=(runtime,)) for _ in range(4)]
+            for thread in asking:
+                thread.start()
+            runtime.close()
+            for thread in asking:
+                thread.join(30)
+            assert not any(thread.is_alive() for thread in asking)
+
+    def test_before_start_and_after_close_it_says_so(self):
+        runtime = Runtime.blocking({"echo": echo})
+        with pytest.raises(RuntimeClosed, match=r"not started: call start\(\)"):
+            runtime.get_run("r")
+        assert runtime.supervisor.health().state == "not started"
+        with runtime:
+            assert runtime.supervisor.health().ok
+        with pytest.raises(RuntimeClosed, match="closed: make a new one"):
+            runtime.get_run("r")
+        assert runtime.supervisor.health().state == "closed"
+
+    def test_one_that_could_not_start_can_be_started_again(self, tmp_path):
+        url = f"sqlite:///{tmp_path}/runs.db"
+        runtime = Runtime.blocking({"echo": echo}, url)
+        with Runtime.blocking({"echo": echo}, url), pytest.raises(StoreOwned):
+            runtime.start()
+        with runtime:
+            assert runtime.create_and_wait("t", "echo").status == "success"
+
+    def test_it_has_what_the_other_has(self):
+        with Runtime.blocking({"echo": echo}) as runtime:
+            runtime.create_thread("t")
+            assert runtime.require_thread("t").thread_id == "t"
+            assert runtime.while_idle("t", threading.get_ident) != threading.get_ident()
+            assert runtime.recall("r") is None
+            told = []
+            runtime.observe(told.append, name="observer")
+            runtime.forget_observer("observer")
+            runtime.create_and_wait("t", "echo")
+            assert told == []
 
     def test_it_runs_waits_streams_and_reads(self):
         async def agent(run):
@@ -494,3 +603,9 @@ class TestBlocking:
             assert "callboard-loop" in {thread.name for thread in threading.enumerate()}
 
         assert {thread.name for thread in threading.enumerate()} <= before
+
+
+def _ask_until_closed(runtime):
+    with suppress(RuntimeClosed):
+        while True:
+            runtime.list_runs("t")

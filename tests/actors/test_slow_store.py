@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from callboard.domain import CallboardError, OutcomeUnknown
+from callboard.domain import CallboardError, OutcomeUnknown, StoreUnavailable
 from callboard.observers import LifecycleEventType
 from callboard.store import MemoryStore
 from tests.support import collect, lifecycle, passes, staged, statuses, virtual
@@ -160,3 +160,36 @@ async def test_a_storm_over_a_slow_and_failing_store_keeps_every_rule(seed, fail
         assert all(isinstance(a, CallboardError) for a in answers if isinstance(a, Exception))
         assert stage.overlaps == [], f"seed {seed}"
         assert await store.runs.list_inflight() == []
+
+
+class FullStore(MemoryStore):
+    """Takes nothing once it is full."""
+
+    full = False
+
+    def commit(self, group):
+        if self.full:
+            raise OSError("the disk is full")
+        return super().commit(group)
+
+
+@virtual
+async def test_what_is_done_to_threads_and_ended_runs_is_refused_while_the_store_fails():
+    async with staged(store=FullStore()) as (runtime, stage):
+        run = await runtime.create_run("t", "work")
+        stage.release(run)
+        await runtime.wait(run.run_id)
+        runtime._store.full = True
+        for refused in (
+            runtime.create_thread("new"),
+            runtime.update_thread("t", {"a": 1}),
+            runtime.delete_run(run.run_id),
+            runtime.delete_thread("t"),
+        ):
+            with pytest.raises(StoreUnavailable):
+                await refused
+        runtime._store.full = False
+        await passes(60)
+        assert await runtime.get_thread("new") is None
+        assert await runtime.get_run(run.run_id) is not None
+        assert await runtime.delete_thread("t")

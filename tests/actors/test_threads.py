@@ -358,3 +358,20 @@ async def succeed(*_):
 
 async def sleep(_):
     await asyncio.sleep(60)
+
+
+class NoException(BaseException):
+    """What `pytest.fail` and its like raise."""
+
+
+@pytest.mark.parametrize("error", [NoException, SystemExit, StopIteration])
+@virtual
+async def test_whatever_is_raised_while_a_thread_is_idle_is_its_askers(error):
+    def fail():
+        raise error("mine")
+
+    async with opened({"work": succeed}) as runtime:
+        with pytest.raises(RuntimeError if error is StopIteration else error, match="mine"):
+            await runtime.while_idle("t", fail)
+        run = await runtime.create_run("t", "work")
+        assert (await runtime.wait(run.run_id)).status == "success"

@@ -284,3 +284,56 @@ async def test_the_store_has_an_event_before_any_observer_is_told():
         await told(runtime, run)
 
     assert missing == []
+
+
+class NoException(BaseException):
+    """What `pytest.fail` and its like raise."""
+
+
+async def refuse_later(_):
+    await asyncio.sleep(1)
+    raise NoException
+
+
+async def refuse_as_cancelled(_):
+    task = asyncio.ensure_future(asyncio.sleep(60))
+    task.cancel()
+    await task
+
+
+def refuse_at_once(_):
+    raise NoException
+
+
+def refuse_at_once_as_cancelled(_):
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("required", [True, False])
+@pytest.mark.parametrize(
+    "refuse", [refuse_later, refuse_as_cancelled, refuse_at_once, refuse_at_once_as_cancelled]
+)
+@virtual
+async def test_an_observer_may_raise_whatever_it_likes(refuse, required):
+    async with opened({"agent": succeed}) as runtime:
+        runtime.observe(refuse, required=required, name="refuses")
+        runs = [await runtime.create_run(f"t{n}", "agent") for n in range(2)]
+        ended = [await told(runtime, run) for run in runs]
+
+        (observer,) = (await runtime.supervisor.tree()).observers
+        assert (observer.name, observer.failures > 0) == ("refuses", True)
+        assert [run.stop_reason for run in ended] == ["observer_failed" if required else None] * 2
+
+
+@virtual
+async def test_observers_without_a_name_get_one_that_nobody_had():
+    async with opened({"agent": succeed}) as runtime:
+        heard = []
+        first, second = (runtime.observe(lambda e, n=n: heard.append(n)) for n in range(2))
+        first.close()
+        third = runtime.observe(lambda _: heard.append(2))
+        assert second.name != third.name
+        third.close()
+        second.close()
+        await told(runtime, await runtime.create_run("t", "agent"))
+        assert heard == []

@@ -282,3 +282,30 @@ def test_an_orphan_that_is_rolled_back_as_its_next_attempt_starts_leaves_no_stat
 
     for seed in range(400):
         simulate(first, second, seed=seed)
+
+
+def test_who_waits_for_a_run_that_is_just_brought_back_is_not_told_before_it_is_forgotten():
+    """Seed 226221307593: the record was read between its end and its erasure."""
+
+    async def first(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            delayed = {"after_seconds": 60.0, "forget_on_rollback": True}
+            await runtime.create_run("t", "agent", run_id="r", **delayed)
+            await simulation.die()
+
+    async def second(simulation):
+        async with simulation.runtime({"agent": succeed}) as runtime:
+            cancelling = asyncio.ensure_future(runtime.cancel("r", "rollback"))
+            waiting = []
+            while "r" not in runtime._house.registry.runs:
+                waiting.append(asyncio.ensure_future(told(simulation, runtime)))
+                await asyncio.sleep(0.01)
+            await asyncio.gather(cancelling, *waiting)
+
+    async def told(simulation, runtime):
+        assert (await runtime.wait("r")).status == "interrupted"
+        assert simulation.disk.memory._run_table.get("r") is None
+        assert runtime.recall("r").status == "interrupted"
+
+    for seed in range(20):
+        simulate(first, second, seed=seed, faults={"slow store": 0.5})

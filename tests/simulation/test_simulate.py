@@ -100,3 +100,13 @@ def test_faults_strike_as_often_as_they_are_told_to_and_never_when_it_is_calm(ca
 
     assert calm.faults.happened.total() == 0
     assert set(stormy.faults.happened) == {"store fails", "delay"} <= set(FAULTS)
+
+
+def test_a_plain_function_is_refused_as_an_agent():
+    async def scenario(simulation):
+        async with simulation.runtime({"agent": lambda run: run.input}) as runtime:
+            ended = await runtime.create_and_wait("t", "agent", timeout=5)
+            assert ended.status == "error"
+            assert "wants an OS thread, and a simulated loop has none" in ended.error
+
+    simulate(scenario)
