@@ -59,7 +59,15 @@ class Agents:
         self._known: dict[str, _Registration] = {}
 
     def register_all(self, agents: Mapping[str, Any]) -> None:
-        """Register every agent of a mapping."""
+        """Register every agent of a mapping.
+
+        Raises:
+            InvalidIdentifier: a name is blank.
+            InvalidValue: it is no mapping, or an agent is nothing that can be driven.
+
+        """
+        if not isinstance(agents, Mapping):
+            raise InvalidValue("agents", agents, "give a mapping of names to agents")
         for name, agent in agents.items():
             self.register(name, agent)
 

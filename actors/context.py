@@ -218,7 +218,7 @@ class RunContext:
             AttemptFenced: the attempt is over.
 
         """
-        if event in RESERVED or not _is_name(event):
+        if not _is_name(event) or event in RESERVED:
             raise InvalidValue(
                 "event",
                 event,
@@ -267,18 +267,19 @@ class RunContext:
             caller: who called it.
 
         Raises:
-            InvalidValue: a count is out of range or the caller unknown.
+            InvalidValue: a count is no whole number or out of range, or the caller unknown.
             UnserialisablePayload: the model's name is no text.
             AttemptFenced: the attempt is over.
 
         """
         for tokens in (input_tokens, output_tokens):
-            if not 0 <= tokens <= MOST_TOKENS:
-                raise InvalidValue("tokens", tokens, f"give a number from 0 to {MOST_TOKENS:,}")
+            if not _is_count(tokens):
+                remedy = f"give a whole number from 0 to {MOST_TOKENS:,}"
+                raise InvalidValue("tokens", tokens, remedy)
         if caller not in CALLERS:
             raise InvalidValue("caller", caller, f"choose one of {', '.join(CALLERS)}")
         name = plain(str(model), "model")
-        self._record("usage", [name, int(input_tokens), int(output_tokens), caller])
+        self._record("usage", [name, input_tokens, output_tokens, caller])
 
     def set_title(self, title: str) -> None:
         """Name the run.
@@ -301,6 +302,10 @@ class RunContext:
 
 def _is_name(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
 
 
 RESERVED = frozenset({"metadata", "end", "error", "gap", "heartbeat"})

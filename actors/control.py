@@ -11,7 +11,7 @@ import pykka
 
 from ..domain.enums import CancelAction, StopReason
 from ..domain.errors import InvalidValue
-from ..domain.identifiers import RunId, ThreadId
+from ..domain.identifiers import AssistantId, RunId, ThreadId
 from ..domain.payload import plain
 from ..domain.policies import RestartPolicy
 from ..domain.supervision import Health, RunNode, SupervisionEvent, SupervisionTree, ThreadNode
@@ -145,9 +145,10 @@ class SupervisorControl:
 
         Raises:
             UnknownAgent: no agent has that name.
+            InvalidIdentifier: it is no name.
 
         """
-        return self._house().wiring.agents.policy(assistant_id)
+        return self._house().wiring.agents.policy(AssistantId(assistant_id))
 
     async def health(self) -> Health:
         """Whether the runtime works, and what is wrong if it does not. Never raises."""

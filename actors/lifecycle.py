@@ -9,10 +9,11 @@ from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
-from ..domain.commands import check_seconds
+from ..domain.commands import check_count, check_flag, check_many, check_seconds, check_text
 from ..domain.errors import InvalidValue, RuntimeClosed, RuntimeStarted, WrongLoop
 from ..domain.identifiers import SLOTS
 from ..domain.policies import RestartPolicy
+from ..kernel import KernelOptions
 from ..observers import ObserverBinding, ensure_observer
 from ..store import MemoryStore
 from ..store.entries import Pruned
@@ -57,6 +58,7 @@ class Lifecycle(Reads):
         settings: Settings | None = None,
         kernel: Hosting = None,
     ) -> None:
+        _check_equipment(settings, kernel)
         self._settings = settings or Settings(
             abort_grace=abort_grace,
             drain_timeout=drain_timeout,
@@ -70,7 +72,7 @@ class Lifecycle(Reads):
         kept = self._store.graph_checkpoints if isinstance(self._store, KeepsGraphs) else None
         policy = RestartPolicy() if restart is None else restart
         self._agents = Agents(policy, self._workers, kept)
-        self._agents.register_all(agents or {})
+        self._agents.register_all({} if agents is None else agents)
         self._bindings: list[Bound] = []
         self._names = (f"observer-{number}" for number in count(1))
         """For observers without one; none is given twice."""
@@ -143,6 +145,10 @@ class Lifecycle(Reads):
             InvalidValue: it is no observer, or the name is taken.
 
         """
+        if name is not None:
+            check_text(name, "name")
+        check_flag(required, "required")
+        check_flag(replay, "replay")
         taken = {bound.binding.name for bound in self._bindings}
         if name is not None and name in taken:
             raise InvalidValue("name", name, "choose one that no other observer has")
@@ -282,13 +288,17 @@ class Lifecycle(Reads):
                 everything as long as it lives.
 
         """
-        store = self._open_house().wiring.store
-        if not isinstance(store, Prunable):
-            raise InvalidValue("store", store, "give the runtime a store that can be pruned")
+        if older_than is None and keep_per_thread is None:
+            raise InvalidValue("older_than", None, "give it, or keep_per_thread, or both")
+        if keep_per_thread is not None:
+            check_count(keep_per_thread, "keep_per_thread")
         before = None
         if older_than is not None:
             age = timedelta(seconds=check_seconds(older_than, "older_than"))
             before = self._open_house().kernel.clock.now() - age
+        store = self._open_house().wiring.store
+        if not isinstance(store, Prunable):
+            raise InvalidValue("store", store, "give the runtime a store that can be pruned")
         return await store.prune(before=before, keep=keep_per_thread)
 
     def _open_house(self) -> House:
@@ -320,9 +330,11 @@ def open_store(store: Store | str | None, durability: Literal["full", "process"]
         durability: for a URL.
 
     Raises:
-        InvalidValue: it is none of these, or the URL cannot be used.
+        InvalidValue: it is none of these, the URL cannot be used, or the durability is none.
 
     """
+    if durability not in ("full", "process"):
+        raise InvalidValue("durability", durability, "give 'full' or 'process'")
     if store is None:
         return MemoryStore()
     if isinstance(store, str):
@@ -335,8 +347,15 @@ def open_store(store: Store | str | None, durability: Literal["full", "process"]
 
 
 def _checked_slots(slots: Iterable[int]) -> tuple[int, ...]:
-    chosen = tuple(sorted(set(slots)))
+    chosen = check_many(slots, "slots")
     for slot in chosen:
-        if not isinstance(slot, int) or not 0 <= slot < SLOTS:
+        if isinstance(slot, bool) or not isinstance(slot, int) or not 0 <= slot < SLOTS:
             raise InvalidValue("slots", slot, f"give whole numbers from 0 to {SLOTS - 1}")
-    return chosen
+    return tuple(sorted(set(chosen)))
+
+
+def _check_equipment(settings: object, kernel: object) -> None:
+    if settings is not None and not isinstance(settings, Settings):
+        raise InvalidValue("settings", settings, "give Settings(...), or None for the defaults")
+    if kernel is not None and not isinstance(kernel, KernelOptions) and not callable(kernel):
+        raise InvalidValue("kernel", kernel, "give KernelOptions(...), or what makes a kernel")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
+from ..domain.commands import check_many
 from ..domain.payload import JSON
 
 Strategy = Literal["reject", "interrupt", "rollback", "enqueue"]
@@ -55,12 +56,17 @@ class RunOptions(TypedDict, total=False):
 
 
 def command_fields(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options as fields of a command: `None` means the default."""
+    """The options as fields of a command: `None` means the default.
+
+    Raises:
+        InvalidValue: something is neither a name nor a sequence of names.
+
+    """
     fields = dict(options)
     for name in ("stream_mode", "interrupt_before", "interrupt_after"):
         value = fields.get(name)
         if value is None:
             fields.pop(name, None)
         elif not isinstance(value, str | tuple):
-            fields[name] = tuple(value)
+            fields[name] = check_many(value, name)
     return {key: value for key, value in fields.items() if value is not None}

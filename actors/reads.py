@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from ..domain.commands import check_count, check_flag, choices
 from ..domain.enums import EventCategory, ThreadStatus
 from ..domain.errors import ThreadNotFound
-from ..domain.identifiers import RunId, ThreadId, UserId
+from ..domain.identifiers import RunId, ThreadId, user
 from ..domain.queries import GetRunQuery, ListRunMessagesQuery, ListRunsQuery, check_page
 from ..domain.views import RunMessageView, RunSnapshot, StoredRunEvent, ThreadTokens
 from .house import House
@@ -30,7 +31,7 @@ class Reads:
         query = GetRunQuery(
             run_id=RunId(run_id),
             thread_id=None if thread_id is None else ThreadId(thread_id),
-            user_id=None if user_id is None else UserId(user_id),
+            user_id=user(user_id),
         )
         runs = self._open_house().wiring.store.runs
         run = await runs.get(query.run_id, user_id=query.user_id)
@@ -54,7 +55,7 @@ class Reads:
         """
         query = ListRunsQuery(
             thread_id=ThreadId(thread_id),
-            user_id=None if user_id is None else UserId(user_id),
+            user_id=user(user_id),
             limit=limit,
             offset=offset,
             status=status,  # type: ignore[arg-type] # the query reads it
@@ -69,7 +70,7 @@ class Reads:
 
     async def list_in_flight(self, user_id: str | None = None) -> list[RunSnapshot]:
         """All runs that are pending or running, oldest first, on all threads of the store."""
-        return await self._open_house().wiring.store.runs.list_inflight(user_id=user_id)
+        return await self._open_house().wiring.store.runs.list_inflight(user_id=user(user_id))
 
     async def list_messages(
         self,
@@ -95,7 +96,7 @@ class Reads:
         query = ListRunMessagesQuery(
             thread_id=ThreadId(thread_id),
             run_id=None if run_id is None else RunId(run_id),
-            user_id=None if user_id is None else UserId(user_id),
+            user_id=user(user_id),
             limit=limit,
             before_seq=before_seq,
             after_seq=after_seq,
@@ -130,21 +131,28 @@ class Reads:
             user_id: whose.
             categories: only those of these shelves.
 
+        Raises:
+            InvalidValue: an argument cannot be used.
+
         """
         check_page(limit)
+        if after_seq is not None:
+            check_count(after_seq, "after_seq", "give a seq, 0 or more")
+        shelves = None if categories is None else choices(EventCategory, categories, "categories")
         run = await self.get_run(run_id, thread_id, user_id)
         if run is None:
             return []
         return await self._open_house().wiring.store.events.list_events_by_run(
-            run.run_id, limit=limit, after_seq=after_seq, categories=categories
+            run.run_id, limit=limit, after_seq=after_seq, categories=shelves
         )
 
     async def aggregate_tokens(
         self, thread_id: str, include_active: bool = False, *, user_id: str | None = None
     ) -> ThreadTokens:
         """What the runs of a thread used; with `include_active`, running ones too."""
+        check_flag(include_active, "include_active")
         return await self._open_house().wiring.store.runs.aggregate_tokens_by_thread(
-            ThreadId(thread_id), include_active=include_active, user_id=user_id
+            ThreadId(thread_id), include_active=include_active, user_id=user(user_id)
         )
 
     async def thread_status(self, thread_id: str, *, user_id: str | None = None) -> ThreadStatus:
@@ -154,12 +162,12 @@ class Reads:
             ThreadNotFound: it belongs to somebody else.
 
         """
-        house, thread = self._open_house(), ThreadId(thread_id)
+        house, thread, asker = self._open_house(), ThreadId(thread_id), user(user_id)
         if thread in house.registry.threads:
-            answer: ThreadStatus = await house.ask(thread, ThreadStatusQuery(user_id))
+            answer: ThreadStatus = await house.ask(thread, ThreadStatusQuery(asker))
             return answer
         record = await house.wiring.store.runs.load_thread(thread)
-        if user_id is not None and record.owner not in (None, user_id):
+        if asker is not None and record.owner not in (None, asker):
             raise ThreadNotFound(thread)
         if record.in_flight:
             return ThreadStatus.BUSY

@@ -12,13 +12,14 @@ from ..domain.commands import (
     NOW,
     CancelRunCommand,
     JoinRunStreamCommand,
+    check_many,
     check_seconds,
     choice,
 )
 from ..domain.conflicts import RunInFlight
 from ..domain.enums import IN_FLIGHT, CancelAction, RunStatus
 from ..domain.errors import InvalidValue, RunNotFound, Unavailable
-from ..domain.identifiers import RunId, UserId, slot_of
+from ..domain.identifiers import RunId, ThreadId, slot_of, user
 from ..domain.views import Frame, RunResult, RunSnapshot
 from ..observers import Attach, Cleanup, Detach, LatestFrame, Write
 from ..store.entries import Entry
@@ -155,7 +156,7 @@ class Runtime(RunCreation):
         command = JoinRunStreamCommand(
             run_id=RunId(run_id),
             last_event_id=last_event_id,
-            user_id=None if user_id is None else UserId(user_id),
+            user_id=user(user_id),
         )
         if check_seconds(heartbeat_interval, "heartbeat_interval") == 0:
             raise InvalidValue("heartbeat_interval", 0, "give more than 0 seconds")
@@ -190,8 +191,9 @@ class Runtime(RunCreation):
 
     def recall(self, run_id: str, *, user_id: str | None = None) -> RunSnapshot | None:
         """The end of a run that left no record: one of the last thousand of this runtime."""
+        run_id, asker = RunId(run_id), user(user_id)
         run = self._open_house().registry.gone.get(run_id)
-        return run if run is not None and user_id in (None, run.user_id) else None
+        return run if run is not None and asker in (None, run.user_id) else None
 
     async def cancel(
         self,
@@ -220,7 +222,7 @@ class Runtime(RunCreation):
             run_id=RunId(run_id),
             action=choice(CancelAction, action, "action"),
             wait=wait,
-            user_id=None if user_id is None else UserId(user_id),
+            user_id=user(user_id),
         )
         house = self._open_house()
         await self._check_user(house, command.run_id, command.user_id)
@@ -251,15 +253,17 @@ class Runtime(RunCreation):
         if thread_id is None and run_ids is None and status is None:
             raise InvalidValue("status", None, "give a thread_id, run_ids or a status")
         wanted = choice(CancelAction, action, "action")
+        thread = None if thread_id is None else ThreadId(thread_id)
+        named = None if run_ids is None else {*map(RunId, check_many(run_ids, "run_ids"))}
         statuses = IN_FLIGHT if status in (None, "all") else {choice(RunStatus, status, "status")}
         wiring = self._open_house().wiring
-        in_flight = await wiring.store.runs.list_inflight(user_id=user_id)
+        in_flight = await wiring.store.runs.list_inflight(user_id=user(user_id))
         chosen = [
             run.run_id
             for run in in_flight
             if slot_of(run.thread_id) in wiring.epochs
-            and thread_id in (None, run.thread_id)
-            and (run_ids is None or run.run_id in run_ids)
+            and thread in (None, run.thread_id)
+            and (named is None or run.run_id in named)
             and run.status in statuses
         ]
         aborted = [run_id for run_id in chosen if await self.cancel(run_id, wanted)]
@@ -276,7 +280,7 @@ class Runtime(RunCreation):
 
         """
         house, run_id = self._open_house(), RunId(run_id)
-        run = await house.wiring.store.runs.get(run_id, user_id=user_id)
+        run = await house.wiring.store.runs.get(run_id, user_id=user(user_id))
         if run is None:
             return False
         if not run.status.is_terminal:
@@ -295,7 +299,7 @@ class Runtime(RunCreation):
     @staticmethod
     async def _check_user(house: House, run_id: str, user_id: str | None) -> None:
         if user_id is not None:
-            run = await house.wiring.store.runs.get(run_id, user_id=UserId(user_id))
+            run = await house.wiring.store.runs.get(run_id, user_id=user(user_id))
             if run is None:
                 raise RunNotFound(run_id)
 

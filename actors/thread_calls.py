@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from ..domain.conflicts import ThreadExists
 from ..domain.enums import ThreadStatus
 from ..domain.errors import InvalidValue, ThreadNotFound
-from ..domain.identifiers import ThreadId, UserId
+from ..domain.identifiers import ThreadId, user
 from ..domain.payload import JSON, plain
 from ..domain.queries import SearchThreadsQuery
 from ..domain.store_errors import StoreUnavailable
@@ -58,7 +58,7 @@ class ThreadCalls(Lifecycle):
         house = self._open_house()
         at = self._made_at = max(house.kernel.clock.now(), self._made_at + _MOMENT)
         thread = ThreadId(house.kernel.entropy.new_id(at) if thread_id is None else thread_id)
-        owner, kept = None if user_id is None else UserId(user_id), _metadata(metadata)
+        owner, kept = user(user_id), _metadata(metadata)
         made = ThreadSnapshot(
             thread_id=thread,
             created_at=at,
@@ -82,7 +82,7 @@ class ThreadCalls(Lifecycle):
     ) -> ThreadSnapshot | None:
         """A thread as it is recorded; `None` if there is none."""
         threads = self._open_house().wiring.store.threads
-        return await threads.get(ThreadId(thread_id), user_id=user_id)
+        return await threads.get(ThreadId(thread_id), user_id=user(user_id))
 
     async def search_threads(
         self,
@@ -183,7 +183,7 @@ class ThreadCalls(Lifecycle):
         trouble = house.supervisor.store_trouble
         if trouble is not None:  # else its runs would be aborted, and nothing deleted for long
             raise StoreUnavailable("the deletion", trouble)
-        await house.ask(thread, EraseThread(user_id))
+        await house.ask(thread, EraseThread(user(user_id)))
         return True
 
     async def while_idle(
@@ -206,7 +206,8 @@ class ThreadCalls(Lifecycle):
             RuntimeClosed: the runtime closed before it was over.
 
         """
-        done: T = await self._open_house().ask(ThreadId(thread_id), WhileIdle(work, user_id))
+        message = WhileIdle(work, user(user_id))
+        done: T = await self._open_house().ask(ThreadId(thread_id), message)
         return done
 
     async def _record(self, thread_id: str, record: PutThread | PatchThread) -> Verdict:
@@ -240,7 +241,6 @@ def _has_nul(value: JSON) -> bool:
 
 
 def _query(thread_ids: Sequence[str] | None, **criteria: Any) -> SearchThreadsQuery:
-    if thread_ids is not None:
-        criteria["thread_ids"] = tuple(ThreadId(each) for each in thread_ids)
+    criteria["thread_ids"] = thread_ids  # the query reads them
     given = {name: value for name, value in criteria.items() if value is not None}
     return SearchThreadsQuery(**given)

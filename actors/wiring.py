@@ -85,7 +85,7 @@ class Settings:
             check_seconds(getattr(self, name), name)
         for name, least in _LEAST.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InvalidValue(name, value, f"give a whole number, {least} or more")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf, isfinite
@@ -18,6 +18,12 @@ NodeNames: TypeAlias = tuple[str, ...] | Literal["*"]
 """Nodes of a graph by name, or `"*"` for all of them."""
 
 E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
+
+LONGEST = 1e10
+"""Seconds, some 300 years: what lies further away may be in no calendar."""
+LARGEST = 2**62
+"""The largest count: the integers of a database hold it, and a page beyond it."""
 
 NOW = "$"
 """Instead of a frame id: whatever frame is the last one now."""
@@ -82,7 +88,7 @@ class CreateRunCommand:
         if self.follow_up_to_run_id is not None:
             put(self, "follow_up_to_run_id", _followed(self.follow_up_to_run_id))
         if self.idempotency_key is not None:
-            _check_text(self.idempotency_key, "idempotency_key")
+            check_text(self.idempotency_key, "idempotency_key")
         _check_durations(self.after_seconds, self.timeout)
         check_flag(self.resumable, "resumable")
         check_flag(self.forget_on_rollback, "forget_on_rollback")
@@ -185,11 +191,44 @@ def choice(kind: type[E], value: object, field_name: str) -> E:
         raise InvalidValue(field_name, value, f"choose one of {known}") from None
 
 
+def choices(kind: type[E], values: Iterable[object], field_name: str) -> frozenset[E]:
+    """Read each of `values` as a member of `kind`.
+
+    Raises:
+        InvalidValue: they are no sequence, or one of them is none of the members.
+
+    """
+    return frozenset(choice(kind, each, field_name) for each in check_many(values, field_name))
+
+
+def check_many(values: Iterable[T], field_name: str) -> tuple[T, ...]:
+    """Read `values` as a sequence. One text is none, though Python goes through its letters.
+
+    Raises:
+        InvalidValue: it is a text or a mapping, or cannot be gone through.
+
+    """
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise InvalidValue(field_name, values, "give a list, also for a single one")
+    return tuple(values)
+
+
+def check_text(value: object, field_name: str) -> None:
+    """Check that `value` is a text that is not blank.
+
+    Raises:
+        InvalidValue: it is something else.
+
+    """
+    if not _is_text(value):
+        raise InvalidValue(field_name, value, "give a non-empty string")
+
+
 def check_seconds(value: object, field_name: str) -> float:
     """Read `value` as a duration in seconds.
 
     Raises:
-        InvalidValue: it is no number, negative, infinite or NaN.
+        InvalidValue: it is no number, negative, NaN, or longer than `LONGEST`.
 
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -200,6 +239,8 @@ def check_seconds(value: object, field_name: str) -> float:
         seconds = inf
     if not isfinite(seconds) or seconds < 0:
         raise InvalidValue(field_name, value, "give a finite number of seconds, 0 or more")
+    if seconds > LONGEST:
+        raise InvalidValue(field_name, value, f"give at most {LONGEST:,.0f} seconds")
     return seconds
 
 
@@ -215,14 +256,16 @@ def check_flag(value: object, field_name: str) -> None:
 
 
 def check_count(value: object, field_name: str, remedy: str = "count from 0 upwards") -> None:
-    """Check that `value` is a whole number from 0 upwards.
+    """Check that `value` is a whole number from 0 to `LARGEST`.
 
     Raises:
-        InvalidValue: it is no integer, or negative.
+        InvalidValue: it is no integer, negative, or larger.
 
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InvalidValue(field_name, value, remedy)
+    if value > LARGEST:
+        raise InvalidValue(field_name, value, f"give at most {LARGEST:,}")
 
 
 def _strategy(value: object) -> MultitaskStrategy:
@@ -247,11 +290,6 @@ def _check_durations(after_seconds: object, timeout: object) -> None:
         check_seconds(after_seconds, "after_seconds")
     if timeout is not None and check_seconds(timeout, "timeout") == 0:
         raise InvalidValue("timeout", timeout, "give more than 0 seconds, or None for ever")
-
-
-def _check_text(value: object, name: str) -> None:
-    if not _is_text(value):
-        raise InvalidValue(name, value, "give a non-empty string")
 
 
 def _is_text(value: object) -> bool:

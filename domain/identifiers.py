@@ -67,6 +67,16 @@ class UserId(_Identifier):
     field = "user_id"
 
 
+def user(user_id: str | None) -> UserId | None:
+    """Read `user_id`; `None` is single-user mode.
+
+    Raises:
+        InvalidIdentifier: it is no string, blank, or holds control characters.
+
+    """
+    return None if user_id is None else UserId(user_id)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class EventSeq:
     """The place of a stored event in its thread; 0 is before the first.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .commands import check_count, check_flag, choice
+from .commands import check_count, check_flag, check_many, choice
 from .enums import RunStatus, ThreadOrder, ThreadStatus
 from .errors import InvalidValue
 from .identifiers import RunId, ThreadId, UserId
@@ -101,7 +101,8 @@ class SearchThreadsQuery:
         """Check every argument."""
         put = object.__setattr__
         if self.thread_ids is not None:
-            put(self, "thread_ids", tuple(ThreadId(each) for each in self.thread_ids))
+            named = check_many(self.thread_ids, "thread_ids")
+            put(self, "thread_ids", tuple(map(ThreadId, named)))
         if self.status is not None:
             put(self, "status", choice(ThreadStatus, self.status, "status"))
         if not isinstance(self.metadata, Mapping):

@@ -25,6 +25,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from ...domain.commands import check_many
 from ...domain.errors import WrongLoop
 from ...store.graph_checkpoints import GraphCheckpoint, GraphCheckpoints, GraphState, GraphWrite
 
@@ -199,7 +200,7 @@ class StoreSaver(BaseCheckpointSaver[int]):
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete what these runs made."""
-        await self._kept.forget_runs(run_ids)
+        await self._kept.forget_runs(check_many(run_ids, "run_ids"))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Give a thread all checkpoints of another."""

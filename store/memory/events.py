@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, takewhile
 from operator import itemgetter
 
+from ...domain.commands import check_many, choice, choices
 from ...domain.enums import EventCategory
 from ...domain.errors import InvalidValue
 from ...domain.views import StoredRunEvent
@@ -106,12 +107,12 @@ class MemoryEventLog:
         user_id: str | None = None,
     ) -> list[StoredRunEvent]:
         """A run's events, ascending."""
+        wanted = None if types is None else frozenset(check_many(types, "types"))
+        shelves = None if categories is None else choices(EventCategory, categories, "categories")
         run = self._events.run(run_id)
         if run is None or not self._runs.may_see(run_id, user_id):
             return []
         start = 0 if after_seq is None else bisect_right(run.all, after_seq, key=_by_seq)
-        wanted = None if types is None else frozenset(types)
-        shelves = None if categories is None else frozenset(categories)
         chosen = (
             run.all[index]
             for index in range(start, len(run.all))
@@ -134,7 +135,8 @@ class MemoryEventLog:
         self, *, after: int = 0, limit: int = 500, category: EventCategory | None = None
     ) -> list[StoredRunEvent]:
         """The whole log in the order of `position`."""
-        return _page(self._events.log(after, category), limit)
+        shelf = None if category is None else choice(EventCategory, category, "category")
+        return _page(self._events.log(after, shelf), limit)
 
     async def head(self) -> int:
         """The last `position` that was given; 0 for a new log."""

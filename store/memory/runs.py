@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
 
+from ...domain.commands import choice
 from ...domain.enums import IN_FLIGHT, RunStatus
 from ...domain.views import RunSnapshot, RunUsage, ThreadTokens
 from ..entries import RunChange, RunCompletion, ThreadRecord, Unfinished
@@ -73,6 +74,8 @@ class MemoryRunStore:
         status: RunStatus | None = None,
     ) -> list[RunSnapshot]:
         """Records of a thread, newest first."""
+        if status is not None:
+            status = choice(RunStatus, status, "status")
         thread = self._runs.thread(thread_id)
         if thread is None or not self._runs.may_see_thread(thread_id, user_id):
             return []

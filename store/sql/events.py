@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Connection, Select, Text, and_, bindparam, or_, select
 
+from ...domain.commands import check_many, choice, choices
 from ...domain.enums import IN_FLIGHT, EventCategory
 from ...domain.views import StoredRunEvent
 from ..entries import NewEvent
@@ -125,18 +126,19 @@ class SqlEventLog:
         user_id: str | None = None,
     ) -> list[StoredRunEvent]:
         """A run's events, ascending."""
+        wanted = None if types is None else frozenset(check_many(types, "types"))
+        shelves = None if categories is None else choices(EventCategory, categories, "categories")
         run = await self._reader.first(self._place, run_id=run_id)
         if run is None:
             return []
         within = _within(run, _bounds(None, after_seq, user_id, limit))
-        if types is None and categories is None:
+        if wanted is None and shelves is None:
             return await self._events(self._events_of_run, **within)
         chosen = _of_run(named_events()).order_by(events.c.seq)
-        if types is not None:
-            chosen = chosen.where(events.c.event_type.in_(sorted(set(types))))
-        if categories is not None:
-            wanted = sorted({category.value for category in categories})
-            chosen = chosen.where(events.c.category.in_(wanted))
+        if wanted is not None:
+            chosen = chosen.where(events.c.event_type.in_(sorted(wanted)))
+        if shelves is not None:
+            chosen = chosen.where(events.c.category.in_(sorted(map(str, shelves))))
         rows = await self._reader.rows(chosen.limit(limit).params(within))
         return [event_of(row) for row in rows]
 
@@ -165,7 +167,8 @@ class SqlEventLog:
         """The whole log in the order of `position`."""
         if category is None:
             return await self._events(self._log, position=after, limit=limit)
-        chosen = {"category": category.value, "position": after, "limit": limit}
+        shelf = choice(EventCategory, category, "category")
+        chosen = {"category": shelf.value, "position": after, "limit": limit}
         return await self._events(self._log_of, **chosen)
 
     async def head(self) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Select, delete, select, tuple_
 
+from ...domain.commands import check_count
 from ...domain.enums import TERMINAL
 from ...domain.errors import InvalidValue
 from ...domain.identifiers import slot_of
@@ -140,10 +141,10 @@ class _Choice:
     def __init__(self, before: datetime | None, keep: int | None) -> None:
         if before is None and keep is None:
             raise InvalidValue("before", before, "give a moment, or keep, or both")
-        if before is not None and before.tzinfo is None:
+        if before is not None and (not isinstance(before, datetime) or before.tzinfo is None):
             raise InvalidValue("before", before, "give a moment with its time zone")
-        if keep is not None and keep < 0:
-            raise InvalidValue("keep", keep, "give a whole number, 0 or more")
+        if keep is not None:
+            check_count(keep, "keep", "give a whole number, 0 or more")
         self._before = None if before is None else micros(before)
         self._keep = keep
         self._thread = 0

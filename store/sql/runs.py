@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Select, and_, bindparam, or_, select
 
-from ...domain.commands import CreateRunCommand
+from ...domain.commands import CreateRunCommand, choice
 from ...domain.enums import RunStatus, StopReason
 from ...domain.run import TRANSITIONS
 from ...domain.views import RunSnapshot, RunUsage, ThreadTokens
@@ -129,7 +129,7 @@ class SqlRunStore:
         if user_id is not None:
             chosen = chosen.where(runs.c.user_id == user_id)
         if status is not None:
-            chosen = chosen.where(runs.c.status == status.value)
+            chosen = chosen.where(runs.c.status == choice(RunStatus, status, "status").value)
         newest = chosen.order_by(runs.c.created_at.desc(), runs.c.run_no.desc())
         rows = await self._reader.rows(newest.limit(limit).offset(offset))
         return [snapshot_of(row) for row in rows]

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from callboard import AttemptOutput, RestartPolicy, Runtime, Settings
+from callboard import AttemptOutput, InvalidValue, RestartPolicy, Runtime, Settings
 from tests.support import collect, opened, passes, virtual
 
 
@@ -177,6 +177,29 @@ async def test_an_agent_may_not_publish_the_frames_of_callboard_itself():
 
         assert result.status == "error"
         assert "event is 'end'" in result.error
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda run: run.emit([], 1), r"event is \[\]"),
+        (lambda run: run.emit(5), "event is 5"),
+        (lambda run: run.message([], "hi"), r"role is \[\]"),
+        (lambda run: run.record_usage("m", "x", 1), "tokens is 'x'"),
+        (lambda run: run.record_usage("m", 1, 1.5), "tokens is 1.5"),
+        (lambda run: run.record_usage("m", 1, True), "tokens is True"),
+        (lambda run: run.record_usage("m", 1, 10**13), "tokens is 10000000000000"),
+        (lambda run: run.record_usage("m", 1, 1, caller=[]), r"caller is \[\]"),
+    ],
+)
+@virtual
+async def test_what_an_agent_cannot_say_is_refused_where_it_says_it(call, text):
+    async def agent(run):
+        with pytest.raises(InvalidValue, match=text):
+            call(run)
+
+    async with opened({"agent": agent}) as runtime:
+        assert (await runtime.create_and_wait("t", "agent")).error is None
 
 
 def test_a_function_that_blocks_its_os_thread_is_abandoned_and_the_host_can_exit():

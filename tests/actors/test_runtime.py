@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from callboard import Runtime
+from callboard import InvalidValue, Runtime
 from callboard.domain.conflicts import ConflictError
 from callboard.domain.errors import RuntimeClosed, RuntimeStarted, ThreadNotFound, WrongLoop
 from callboard.domain.store_errors import StoreOwned, StoreUnavailable
@@ -442,6 +442,32 @@ async def test_cancel_many_aborts_what_all_criteria_name():
         await runtime.wait(queued.run_id)
         assert await runtime.cancel_many(thread_id="t", run_ids=[other.run_id]) == ()
         assert set(await runtime.cancel_many(status="all")) == {running.run_id, other.run_id}
+
+
+@virtual
+async def test_cancel_many_aborts_the_runs_it_names_and_none_whose_id_is_a_part_of_one():
+    async with staged() as (runtime, stage):
+        for run_id in ("2", "run-1", "run-12"):
+            run = await runtime.create_run(f"of {run_id}", "work", run_id=run_id)
+            await stage.until_executing(run)
+
+        with pytest.raises(InvalidValue, match="run_ids is 'run-12'"):
+            await runtime.cancel_many(run_ids="run-12")
+        assert len(await runtime.list_in_flight()) == 3
+        assert await runtime.cancel_many(run_ids=(each for each in [" run-12 "])) == ("run-12",)
+
+
+@virtual
+async def test_events_are_listed_by_the_names_of_their_categories():
+    async with staged() as (runtime, stage):
+        run = await runtime.create_run("t", "work")
+        stage.release(run)
+        await runtime.wait(run.run_id)
+
+        told = await runtime.list_events("t", run.run_id, categories=["lifecycle"])
+
+        assert {event.category for event in told} == {"lifecycle"}
+        assert await runtime.list_events("t", run.run_id, categories=["frame"]) == []
 
 
 @virtual

@@ -20,6 +20,7 @@ from callboard.domain import (
     RunId,
     RunScope,
     RunStatus,
+    SearchThreadsQuery,
     UnserialisablePayload,
     UnsupportedStrategyError,
 )
@@ -32,6 +33,7 @@ BASE = {
     GetRunQuery: {"run_id": "r"},
     ListRunsQuery: {"thread_id": "t"},
     ListRunMessagesQuery: {"thread_id": "t"},
+    SearchThreadsQuery: {"user_id": "u"},
 }
 
 BAD = [
@@ -65,6 +67,7 @@ BAD = [
     (CreateRunCommand, "timeout", -1),
     (CreateRunCommand, "timeout", INFINITY),
     (CreateRunCommand, "timeout", 10**400),
+    (CreateRunCommand, "timeout", 1e11),
     (CreateRunCommand, "timeout", "soon"),
     (CreateRunCommand, "resumable", "yes"),
     (CreateRunCommand, "resumable", None),
@@ -92,6 +95,8 @@ BAD = [
     (ListRunsQuery, "limit", True),
     (ListRunsQuery, "offset", -1),
     (ListRunsQuery, "offset", "1"),
+    (ListRunsQuery, "offset", 2**62 + 1),
+    (ListRunsQuery, "offset", 10**400),
     (ListRunMessagesQuery, "thread_id", ""),
     (ListRunMessagesQuery, "run_id", ""),
     (ListRunMessagesQuery, "user_id", ""),
@@ -99,6 +104,11 @@ BAD = [
     (ListRunMessagesQuery, "before_seq", -1),
     (ListRunMessagesQuery, "before_seq", "x"),
     (ListRunMessagesQuery, "after_seq", -1),
+    (SearchThreadsQuery, "thread_ids", "abc"),
+    (SearchThreadsQuery, "thread_ids", b"abc"),
+    (SearchThreadsQuery, "thread_ids", {"a": 1}),
+    (SearchThreadsQuery, "thread_ids", 5),
+    (SearchThreadsQuery, "offset", 10**400),
 ]
 
 

@@ -162,6 +162,27 @@ async def test_types_categories_and_after_seq_narrow_together(store):
 
 
 @contract
+async def test_categories_may_be_given_by_their_names(store):
+    await store.events.append([event(1), message(2), frame(3)])
+
+    assert numbers(await store.events.list_events_by_run("r", categories=["message"])) == [2]
+    assert numbers(await store.events.read(category="frame")) == [3]
+
+
+@contract
+@pytest.mark.parametrize(
+    "narrowed",
+    [{"types": "run_created"}, {"types": 5}, {"categories": "frame"}, {"categories": ["other"]}],
+    ids=str,
+)
+async def test_what_narrows_nothing_is_refused(store, narrowed):
+    (name,) = narrowed
+
+    with pytest.raises(InvalidValue, match=f"{name} is"):
+        await store.events.list_events_by_run("r", **narrowed)
+
+
+@contract
 async def test_frames_are_listed_by_their_own_number(store):
     await store.events.append([frame(2), frame(3), event(1), frame(5)])
     await store.events.append([frame(1), frame(1, "r2")])

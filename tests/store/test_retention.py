@@ -242,7 +242,12 @@ async def test_pruning_again_deletes_nothing(store):
     [
         ({}, "give a moment, or keep, or both"),
         ({"before": datetime(2030, 1, 1)}, "with its time zone"),  # noqa: DTZ001 - the point
+        ({"before": "yesterday"}, "before is 'yesterday'"),
         ({"keep": -1}, "0 or more"),
+        ({"keep": 1.5}, "keep is 1.5"),
+        ({"keep": float("nan")}, "keep is nan"),
+        ({"keep": True}, "keep is True"),
+        ({"keep": "1"}, "keep is '1'"),
     ],
 )
 async def test_a_choice_that_means_nothing_is_refused(store, choice, text):
