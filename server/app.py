@@ -59,6 +59,9 @@ def callboard_app(
         hosts: the names under which it may be asked, without ports; `None` for all. For a server
             that only this machine reaches: pages of strangers come under names of their own.
 
+    Raises:
+        InvalidValue: an argument cannot be used.
+
     """
     origins = Origins(cors_origins, authenticated=authenticate is not None, hosts=hosts)
     service = Service(

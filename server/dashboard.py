@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 
 from ..actors.runtime import Runtime
 from ..domain.codec import encode
+from ..domain.commands import check_many
 from ..domain.enums import EventCategory, RunStatus
 from ..domain.errors import RunNotFound
 from ..domain.identifiers import RunId
@@ -54,11 +55,15 @@ class DashboardRoutes:
         service: what all routes share.
         operators: the users who may; nobody else, where users are authenticated.
 
+    Raises:
+        InvalidValue: `operators` is no sequence.
+
     """
 
     def __init__(self, service: Service, operators: Collection[str]) -> None:
         self._service = service
         self._runtime = service.runtime
+        check_many(operators, "operators")
         self._operators = operators
         self._page = files(__package__).joinpath("dashboard.html").read_text(encoding="utf-8")
         self._headers = {

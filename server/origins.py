@@ -7,6 +7,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..domain.commands import check_many
+
 _LOOPBACK = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 
 
@@ -22,6 +24,9 @@ class Origins:
         hosts: names under which one may ask; `None` for all. A stranger's page that has its own
             name lead to this machine comes from where it asks, but asks under that name.
 
+    Raises:
+        InvalidValue: `chosen` or `hosts` is no sequence.
+
     """
 
     def __init__(
@@ -31,9 +36,11 @@ class Origins:
         authenticated: bool,
         hosts: Collection[str] | None = None,
     ) -> None:
-        self._hosts = None if hosts is None else frozenset(hosts)
+        self._hosts = None if hosts is None else frozenset(check_many(hosts, "hosts"))
         default = ("*",) if authenticated else None
-        self._chosen = default if chosen is None else tuple(chosen)
+        if chosen == "*":
+            chosen = ("*",)
+        self._chosen = default if chosen is None else check_many(chosen, "cors_origins")
 
     @property
     def cors(self) -> dict[str, Any] | None:

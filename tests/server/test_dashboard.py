@@ -2,6 +2,8 @@
 
 import pytest
 
+from callboard import InvalidValue, Runtime
+from callboard.server import callboard_app
 from tests.executors.graphs import Gate
 from tests.server.house import failing, gated, serving, story
 from tests.server.test_auth import by_key
@@ -98,6 +100,11 @@ async def test_a_run_is_restarted_failed_or_aborted(action, status):
         assert kept.status == status
         assert kept.attempt == (2 if action == "restart" else 1)
         assert (await served.http.post(path)).status_code == 409
+
+
+def test_one_text_is_no_list_of_operators():
+    with pytest.raises(InvalidValue, match="operators is 'annabel': give a list"):
+        callboard_app(Runtime(), operators="annabel")
 
 
 @pytest.mark.parametrize(("key", "status"), [("ann's key", 200), ("bob's key", 403), ("", 401)])

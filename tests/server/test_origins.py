@@ -2,6 +2,7 @@
 
 import pytest
 
+from callboard import InvalidValue
 from callboard.server.origins import Origins
 
 HERE, NEAR, FAR = "http://api.local", "http://localhost:3000", "https://example.org"
@@ -13,6 +14,7 @@ HERE, NEAR, FAR = "http://api.local", "http://localhost:3000", "https://example.
         (None, False, {NEAR, HERE, None}),
         (None, True, {NEAR, FAR, HERE, None}),
         (["*"], False, {NEAR, FAR, HERE, None}),
+        ("*", False, {NEAR, FAR, HERE, None}),
         ([FAR], False, {FAR, HERE, None}),
         ([], False, {NEAR, FAR, HERE, None}),
     ],
@@ -49,3 +51,15 @@ def test_a_page_that_has_its_own_name_lead_here_may_not(host, known):
 )
 def test_a_page_that_only_looks_near_may_not(origin):
     assert not Origins(None, authenticated=False).may_ask(origin, "127.0.0.1:2024")
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"chosen": FAR}, "cors_origins"),
+        ({"chosen": None, "hosts": "localhost"}, "hosts"),
+    ],
+)
+def test_one_text_is_no_list_of_origins_or_hosts(options, name):
+    with pytest.raises(InvalidValue, match=f"{name} is .*: give a list"):
+        Origins(**options, authenticated=False)
