@@ -11,8 +11,10 @@ from ..actors.agents import Agent
 from ..actors.executors import Workers, executor_for
 from ..actors.executors.callables import FunctionExecutor
 from ..actors.messages import Abort
+from ..domain.commands import check_count, check_flag, check_seconds
 from ..domain.enums import CancelAction, RunStatus, StopReason
 from ..domain.errors import InvalidValue
+from ..domain.identifiers import RunId
 from ..kernel.mailbox import Envelope
 from .awaits import place_of
 from .simulation import Simulation, simulate
@@ -78,10 +80,14 @@ def abort_everywhere(
     Raises:
         AssertionError: something does not hold: says what, after which abort, and at which
             line the agent was waiting then.
-        InvalidValue: the agent is a plain function: it would need an OS thread, and no
-            abort can reach into one.
+        InvalidValue: an argument cannot be used; the story is no generator function, or
+            yields no agent; or the agent is a plain function: it would need an OS thread,
+            and no abort can reach into one.
 
     """
+    check_flag(twice, "twice")
+    check_seconds(grace, "grace")
+    check_count(longest, "longest")
 
     def play(*blows: Blow) -> Case:
         case = Case(story, blows, seed, grace, longest, dict(options))
@@ -126,7 +132,9 @@ class Case:
         """The steps of the loop before which the agent could have been aborted."""
         self._story, self._blows, self._seed = story, blows, seed
         self._grace, self._longest = grace, longest
-        self._options = {"run_id": "run", **options}
+        chosen = options.get("run_id")
+        self._run_id = RunId("run" if chosen is None else chosen)
+        self._options = {**options, "run_id": self._run_id}
         self._to_come = list(blows)
         self._stood: list[str] = []
         """Where the agent waited at each abort."""
@@ -140,10 +148,8 @@ class Case:
     async def live(self, simulation: Simulation) -> None:
         """Play it, and hold it against what must be."""
         self._loop: SimulatedLoop = asyncio.get_running_loop()  # type: ignore[assignment]
-        story = self._story()
-        self._runtime = simulation.runtime(
-            {"agent": Watched(self, next(story))}, abort_grace=self._grace
-        )
+        story, agent = _begun(self._story)
+        self._runtime = simulation.runtime({"agent": Watched(self, agent)}, abort_grace=self._grace)
         await self._runtime.start()
         self._loop.set_task_factory(self._make_task)
         self._loop.on_step = self._step
@@ -224,7 +230,7 @@ class Case:
         """Have the run's actor handle the abort here and now, between two steps."""
         self._stood.append(self._waits)
         house = self._runtime._open_house()
-        ref = house.registry.runs.get(str(self._options["run_id"]))
+        ref = house.registry.runs.get(self._run_id)
         if ref is None:
             return
         kernel, mailbox = house.kernel, ref.actor_inbox
@@ -263,6 +269,23 @@ class Case:
             for blow, place in zip(self._blows, self._stood, strict=False)
         )
         return AssertionError(f"aborted by {aborts or 'nobody'} (seed {self._seed}): {what}")
+
+
+def _begun(story: Story) -> tuple[Generator[Any, RunResult, None], Any]:
+    """A story that has begun, and the agent it yields.
+
+    Raises:
+        InvalidValue: it is no generator function, or yields no agent.
+
+    """
+    told: Any = story() if callable(story) else None
+    if not isinstance(told, Generator):
+        remedy = "give a generator function, which yields the agent and then checks the result"
+        raise InvalidValue("story", story, remedy)
+    try:
+        return told, next(told)
+    except StopIteration:
+        raise InvalidValue("story", story, "have it yield the agent") from None
 
 
 def _called(task: asyncio.Task[Any]) -> str:

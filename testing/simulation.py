@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from ..actors.runtime import Runtime
+from ..domain.errors import InvalidValue
 from .simulated import (
     Choices,
     Disk,
@@ -19,6 +21,7 @@ from .simulated import (
     Turbulence,
     no_os_thread,
 )
+from .simulated.turbulence import checked
 
 Scenario = Callable[["Simulation"], Coroutine[Any, Any, None]]
 
@@ -34,15 +37,20 @@ class Simulation:
         faults: the kinds of faults that may strike, and the probability of each where it
             could; see `FAULTS`.
 
+    Raises:
+        InvalidValue: the seed is no whole number, or a fault cannot be used.
+
     """
 
     def __init__(self, seed: int, faults: Mapping[str, float] | None = None) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise InvalidValue("seed", seed, "give a whole number")
         self.seed = seed
         self.trace = Trace()
         """Who said what to whom, and when."""
         self.choices = Choices(seed, "scenario")
         """For the scenario's own decisions."""
-        self.faults = Turbulence(Choices(seed, "faults"), dict(faults or {}), self._struck)
+        self.faults = Turbulence(Choices(seed, "faults"), checked(faults), self._struck)
         """Set `faults.calm` and nothing goes wrong any more."""
         self.disk = Disk()
         """What is durable: every runtime of the simulation finds it."""
@@ -91,10 +99,19 @@ class Simulation:
         self.trace.say(self.now(), "chance", kind)
 
     def live(self, scenario: Scenario) -> None:
-        """One process, from its start until it dies."""
+        """One process, from its start until it dies.
+
+        Raises:
+            InvalidValue: the scenario is no coroutine function.
+
+        """
+        work: Any = scenario(self) if callable(scenario) else None
+        if not asyncio.iscoroutine(work):
+            remedy = "give a coroutine function that takes the simulation"
+            raise InvalidValue("scenario", scenario, remedy)
         self._loop = loop = SimulatedLoop(self._order, self._clock)
         try:
-            loop.live(scenario(self))
+            loop.live(work)
         except ProcessDied:
             self.note("the process is no more")
         finally:
@@ -117,12 +134,14 @@ def simulate(
     Args:
         lives: the processes.
         seed: decides the order in which tasks and actors go on, and where faults strike.
-        faults: what may go wrong; nothing by default.
+        faults: what may go wrong, and the probability of each kind where it could, from 0
+            to 1; see `FAULTS`. Nothing by default.
 
     Returns:
         the simulation, with its trace.
 
     Raises:
+        InvalidValue: an argument cannot be used.
         Stuck: everybody waits for somebody else.
         Exception: what a scenario raised, with the seed and the end of the trace as notes.
 

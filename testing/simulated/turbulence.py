@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ...domain.errors import InvalidValue
 from .choices import Choices
 
 KINDS: dict[str, float] = {
@@ -24,6 +25,33 @@ KINDS: dict[str, float] = {
 
 class InjectedFault(RuntimeError):
     """A handler failed because the simulation wanted it to."""
+
+
+def checked(faults: Mapping[str, float] | None) -> dict[str, float]:
+    """The faults that a host wants, as `Turbulence` takes them.
+
+    Args:
+        faults: the probability of each kind; `None` for no faults.
+
+    Raises:
+        InvalidValue: a kind is unknown, or a probability is no number from 0 to 1.
+
+    """
+    if faults is None:
+        return {}
+    if not isinstance(faults, Mapping):
+        raise InvalidValue("faults", faults, "give a mapping of kinds to probabilities")
+    for kind, probability in faults.items():
+        if kind not in KINDS:
+            known = ", ".join(f"'{each}'" for each in KINDS)
+            raise InvalidValue("faults", kind, f"choose among {known}")
+        if not _is_probability(probability):
+            raise InvalidValue(f"faults['{kind}']", probability, "give a probability from 0 to 1")
+    return dict(faults)
+
+
+def _is_probability(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 @dataclass(slots=True)

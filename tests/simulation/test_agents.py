@@ -357,3 +357,50 @@ def test_a_seed_is_another_order(callboard_seed):
         await asyncio.gather(*(asyncio.sleep(0) for _ in range(3)))
 
     assert abort_everywhere(story_of(agent), seed=callboard_seed)
+
+
+async def calm(run):
+    await asyncio.sleep(1)
+
+
+@pytest.mark.parametrize("run_id", ["my", " my ", None])
+def test_its_run_may_have_any_id(run_id):
+    assert abort_everywhere(story_of(calm), run_id=run_id) == abort_everywhere(story_of(calm))
+
+
+async def unlike_a_generator():
+    yield calm
+
+
+@pytest.mark.parametrize("story", [lambda: calm, unlike_a_generator, story_of(calm)(), 5])
+def test_a_story_that_is_no_generator_function_is_refused(story):
+    with pytest.raises(InvalidValue, match=r"story is .*: give a generator function"):
+        abort_everywhere(story)
+
+
+def test_a_story_that_yields_no_agent_is_refused():
+    def story():
+        yield from ()
+
+    with pytest.raises(InvalidValue, match=r"story is .*: have it yield the agent"):
+        abort_everywhere(story)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"twice": 1},
+        {"grace": -1},
+        {"grace": "long"},
+        {"seed": "1"},
+        {"longest": 2.5},
+        {"run_id": " "},
+        {"timeout": 0},
+    ],
+    ids=str,
+)
+def test_an_argument_that_cannot_be_used_is_named(options):
+    (name,) = options
+
+    with pytest.raises(InvalidValue, match=f"{name} is"):
+        abort_everywhere(story_of(calm), **options)

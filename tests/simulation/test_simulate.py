@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from callboard import RestartPolicy
+from callboard import InvalidValue, RestartPolicy
 from callboard.domain import Unavailable
 from callboard.testing import FAULTS, simulate
 
@@ -110,3 +110,44 @@ def test_a_plain_function_is_refused_as_an_agent():
             assert "wants an OS thread, and a simulated loop has none" in ended.error
 
     simulate(scenario)
+
+
+async def nothing(simulation):
+    """A scenario that passes whatever goes wrong."""
+
+
+@pytest.mark.parametrize(
+    ("faults", "text"),
+    [
+        ({"store_fails": 1.0}, "faults is 'store_fails': choose among 'slow store', 'store fails'"),
+        ({"delay": float("nan")}, r"faults\['delay'\] is nan: give a probability from 0 to 1"),
+        ({"delay": float("inf")}, r"faults\['delay'\] is inf"),
+        ({"delay": -1}, r"faults\['delay'\] is -1"),
+        ({"delay": 100}, r"faults\['delay'\] is 100"),
+        ({"delay": "0.5"}, r"faults\['delay'\] is '0.5'"),
+        ({"delay": True}, r"faults\['delay'\] is True"),
+        ({"delay": 0.5, "slow store": None}, r"faults\['slow store'\] is None"),
+        (["delay"], r"faults is \['delay'\]: give a mapping"),
+        ("delay", "faults is 'delay': give a mapping"),
+    ],
+)
+def test_a_fault_that_could_never_strike_as_it_says_is_refused(faults, text):
+    with pytest.raises(InvalidValue, match=text):
+        simulate(nothing, faults=faults)
+
+
+@pytest.mark.parametrize("faults", [None, {}, FAULTS, {"delay": 0}, {"delay": 1}])
+def test_faults_are_none_or_known_ones_with_probabilities(faults):
+    assert simulate(nothing, faults=faults).faults.kinds == (faults or {})
+
+
+@pytest.mark.parametrize("seed", ["1", 1.0, None, True])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(InvalidValue, match=f"seed is {seed!r}"):
+        simulate(nothing, seed=seed)
+
+
+@pytest.mark.parametrize("scenario", [5, lambda simulation: None, simulate])
+def test_a_scenario_is_a_coroutine_function(scenario):
+    with pytest.raises(InvalidValue, match="give a coroutine function"):
+        simulate(scenario)
