@@ -12,6 +12,7 @@ import secrets
 import sys
 import time
 from collections.abc import Sequence
+from math import inf, nan
 
 from .exhaustive import explore_all
 from .soak import Totals, be_quiet, soak
@@ -22,7 +23,15 @@ _TELL_EVERY = 60.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out a command. Returns 1 if a promise was broken."""
+    """Carry out a command.
+
+    Returns:
+        1 if a promise was broken.
+
+    Raises:
+        SystemExit: with status 2, if an argument cannot be used.
+
+    """
     parser = argparse.ArgumentParser(
         prog="python -m callboard.testing",
         description=__doc__,
@@ -30,14 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     long = commands.add_parser("soak", help="simulate fresh seeds")
-    long.add_argument("--minutes", type=float, default=2.0)
+    long.add_argument("--minutes", type=_minutes, default=2.0, help="how long (%(default)g)")
     long.add_argument("--seed", type=int, default=None, help="the first; a fresh one by default")
-    long.add_argument("--jobs", type=int, default=None, help="processes; one a core by default")
+    long.add_argument("--jobs", type=_jobs, default=None, help="processes; one a core by default")
     one = commands.add_parser("seed", help="simulate one seed again")
     one.add_argument("seed", type=int)
     one.add_argument("--trace", action="store_true", help="show who said what to whom")
     small = commands.add_parser("exhaustive", help="walk through small worlds completely")
-    small.add_argument("--minutes", type=float, default=2.0)
+    small.add_argument("--minutes", type=_minutes, default=2.0, help="how long (%(default)g)")
     options = parser.parse_args(arguments)
     be_quiet()
     if options.command == "exhaustive":
@@ -46,6 +55,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _seed(options.seed, trace=options.trace)
     first = secrets.randbits(40) if options.seed is None else options.seed
     return _soak(options.minutes * 60.0, first, options.jobs)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = nan
+    if not 0 < minutes < inf:
+        raise argparse.ArgumentTypeError(f"'{text}': give a number of minutes, more than 0")
+    return minutes
+
+
+def _jobs(text: str) -> int:
+    try:
+        jobs = int(text)
+    except ValueError:
+        jobs = 0
+    if jobs < 1:
+        raise argparse.ArgumentTypeError(f"'{text}': give a whole number, 1 or more")
+    return jobs
 
 
 def _seed(seed: int, *, trace: bool) -> int:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 
 import pytest
 
@@ -46,6 +47,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> pytest.TestReport:  # type: 
     """Say below a failure how to have it again."""
     report: pytest.TestReport = yield
     if report.failed and "callboard_seed" in getattr(item, "fixturenames", ()):
-        again = f"pytest {item.nodeid} --callboard-seed {item.config.stash[_KEY]}"
+        again = f"pytest {shlex.quote(item.nodeid)} --callboard-seed {item.config.stash[_KEY]}"
         report.sections.append(("callboard: again with", again))
     return report

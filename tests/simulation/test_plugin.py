@@ -1,5 +1,6 @@
 """The pytest plugin, in a pytest of its own."""
 
+import shlex
 import subprocess
 import sys
 
@@ -10,6 +11,13 @@ def test_good(callboard_seed):
     assert callboard_seed >= 0
 
 def test_bad(callboard_seed):
+    assert callboard_seed == -1
+"""
+CASES = """
+import pytest
+
+@pytest.mark.parametrize("fault", ["handler raises"])
+def test_fault(fault, callboard_seed):
     assert callboard_seed == -1
 """
 
@@ -33,6 +41,16 @@ def test_a_failure_says_how_to_have_it_again(run):
     assert "callboard: --callboard-seed 77" in said
     assert "pytest test_seeds.py::test_bad --callboard-seed 77" in said
     assert "1 failed, 1 passed" in said
+
+
+def test_what_to_enter_again_is_quoted_for_the_shell(run, tmp_path):
+    (tmp_path / "test_seeds.py").write_text(CASES)
+
+    said = run("--callboard-seed", "77")
+
+    (again,) = [line for line in said.splitlines() if line.startswith("pytest ")]
+    assert again == "pytest 'test_seeds.py::test_fault[handler raises]' --callboard-seed 77"
+    assert "1 failed" in run(*shlex.split(again)[1:])
 
 
 def test_without_one_the_seed_is_fresh_each_time(run):
