@@ -39,7 +39,7 @@ async def _ready(name: str, found: Any, stack: AsyncExitStack) -> Any:
     if not isinstance(found, StateGraph | Pregel) and callable(found):
         wants = _wants(name, found)
         if wants:
-            return GraphFactory(_maker(found, wants))
+            return GraphFactory(_maker(found, wants), name)
         found = await _made(found, stack)
     if not isinstance(found, StateGraph | Pregel):
         raise Unusable(f"graph {name!r} is a {type(found).__name__}: give a graph, or make one")

@@ -39,6 +39,7 @@ from .enums import (
 )
 from .errors import (
     ActorCrashed,
+    AgentFault,
     AttemptFenced,
     CallboardError,
     Conflict,
@@ -141,6 +142,7 @@ from .views import (
 
 __all__ = [
     "ActorCrashed",
+    "AgentFault",
     "AssistantId",
     "AttemptFenced",
     "CallboardError",

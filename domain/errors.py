@@ -133,6 +133,23 @@ class UnknownAgent(NotFound):
         )
 
 
+class AgentFault(CallboardError):
+    """An agent's own code raised where the agent was looked at, not run.
+
+    Args:
+        what: which code, as in "the factory of graph 'chat'".
+        cause: its error, as text.
+
+    """
+
+    def __init__(self, what: str, cause: str) -> None:
+        super().__init__(what, cause)
+        self.what, self.cause = what, cause
+
+    def _message(self) -> str:
+        return f"{self.what} raised {self.cause}: mend it there, or give what it asks for."
+
+
 class RuntimeClosed(Unavailable):
     """The runtime has not started, is closing or has closed.
 

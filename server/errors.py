@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from ..domain.conflicts import QueueFullError
 from ..domain.errors import (
+    AgentFault,
     CallboardError,
     Conflict,
     Fenced,
@@ -83,7 +84,7 @@ class NotOffered(Refused):
 
 
 def answer_for(error: Exception) -> Response:
-    """The answer that an error means. Only a defect is a 500."""
+    """The answer that an error means. Only a defect is a 500: the server's, or an agent's."""
     match error:
         case Refused():
             return _answer(error.status, error.detail, error.headers)
@@ -99,6 +100,9 @@ def answer_for(error: Exception) -> Response:
 
 def _meaning(error: CallboardError) -> tuple[int, str, dict[str, str]]:
     text = str(error)
+    if isinstance(error, AgentFault):
+        _log.error("agent_failed", error=text, exc_info=error)
+        return 500, text, {}
     if isinstance(error, InvalidValue):
         return 422, text, {}
     if isinstance(error, NotFound):

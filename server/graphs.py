@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from ..actors.runtime import Runtime
+from ..domain.commands import CreateRunCommand
 from ..domain.errors import UnknownAgent
 from ..domain.payload import JSON
-from ..domain.views import ThreadSnapshot
+from ..domain.views import RunSnapshot, ThreadSnapshot
 from .shapes import empty_state
 
 
@@ -18,6 +19,15 @@ class Threads(Protocol):
     @property
     def keeps_state(self) -> bool:
         """Whether it remembers them."""
+        ...
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the graph is made for each look at them."""
+        ...
+
+    def seen_like(self, request: CreateRunCommand) -> Threads:
+        """The same, seen through the graph that a run had."""
         ...
 
     async def state(
@@ -126,13 +136,46 @@ class Graphs:
         graph = self.of(thread.metadata.get("graph_id"))
         return graph.threads if graph is not None and graph.threads.keeps_state else None
 
-    async def state_of(self, thread: ThreadSnapshot, *, subgraphs: bool = False) -> dict[str, Any]:
-        """A thread's latest state; of an agent that is no graph, what its last run gave."""
+    async def view_of(
+        self, thread: ThreadSnapshot, last: RunSnapshot | None = None
+    ) -> Threads | None:
+        """The same, to look at states: a graph that is made for it is made as for the last run.
+
+        Args:
+            thread: the thread.
+            last: the run of it that ended last, for whom it is at hand.
+
+        """
         threads = self.threads_of(thread)
+        if threads is None or not threads.is_made:
+            return threads
+        last = last or await self.last_run(thread)
+        return threads if last is None else threads.seen_like(last.request)
+
+    async def last_run(self, thread: ThreadSnapshot) -> RunSnapshot | None:
+        """The run of a thread that ended last."""
+        return await self._runtime.get_run(thread.last_run_id) if thread.last_run_id else None
+
+    async def state_of(
+        self, thread: ThreadSnapshot, last: RunSnapshot | None = None, *, subgraphs: bool = False
+    ) -> dict[str, Any]:
+        """A thread's latest state; of an agent that is no graph, what its last run gave.
+
+        Args:
+            thread: the thread.
+            last: the run of it that ended last, for whom it is at hand.
+            subgraphs: with the states of subgraphs.
+
+        Raises:
+            AgentFault: the graph could not be made.
+            InvalidValue: the graph cannot compute the state.
+
+        """
+        threads = await self.view_of(thread, last)
         if threads is not None:
             found: dict[str, Any] = await threads.state(thread.thread_id, subgraphs=subgraphs)
             return found
-        last = thread.last_run_id and await self._runtime.get_run(thread.last_run_id)
+        last = last or await self.last_run(thread)
         return empty_state(thread.thread_id, last.output if last else None)
 
     async def forget(self, thread_id: str) -> None:

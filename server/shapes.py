@@ -92,7 +92,7 @@ def thread_shape(
         "thread_id": thread.thread_id,
         "created_at": thread.created_at.isoformat(),
         "updated_at": thread.updated_at.isoformat(),
-        "state_updated_at": (state or {}).get("created_at") or thread.updated_at.isoformat(),
+        "state_updated_at": thread.updated_at.isoformat(),  # what a search by it sorts by
         "metadata": dict(thread.metadata),
         "status": status.value,
         "config": {},

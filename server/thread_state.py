@@ -120,7 +120,7 @@ class StateRoutes:
         subgraphs: bool,
     ) -> Response:
         thread = await self._find(request)
-        threads = self._threads(thread)
+        threads = await self._threads(thread)
         state = await state_at(threads, thread.thread_id, place, subgraphs=subgraphs)
         return _states([state], names, one=True)
 
@@ -128,7 +128,7 @@ class StateRoutes:
         """Change a state as if a node had written; not while a run is in flight."""
         body = await read(request, StateUpdateBody, self._service.limits.body_bytes)
         thread = await self._find(request)
-        threads = self._threads(thread)
+        threads = await self._threads(thread)
         place = address(body.checkpoint, body.checkpoint_id)
 
         async def change() -> JSON:
@@ -157,7 +157,7 @@ class StateRoutes:
 
     async def _history(self, request: Request, body: HistoryBody) -> Response:
         thread = await self._find(request)
-        threads = self._service.graphs.threads_of(thread)
+        threads = await self._service.graphs.view_of(thread)
         before = address(body.before) if isinstance(body.before, dict) else body.before
         place = address(body.checkpoint)
         states = []
@@ -174,8 +174,8 @@ class StateRoutes:
     async def _find(self, request: Request) -> ThreadSnapshot:
         return await self._service.thread(path_id(request, "thread_id"), user(request))
 
-    def _threads(self, thread: ThreadSnapshot) -> Threads:
-        threads = self._service.graphs.threads_of(thread)
+    async def _threads(self, thread: ThreadSnapshot) -> Threads:
+        threads = await self._service.graphs.view_of(thread)
         if threads is None:
             raise Refused(
                 422,

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..domain.conflicts import ThreadBusy, ThreadExists
-from ..domain.errors import CallboardError
+from ..domain.errors import AgentFault, CallboardError, InvalidValue
 from ..domain.payload import JSON
 from ..domain.queries import contains
 from ..domain.views import ThreadSnapshot
@@ -33,10 +34,21 @@ from .shapes import thread_shape
 _THREAD = "/threads/{thread_id}"
 _PAGE = 200
 """Threads that are read at once, where their values have to be looked at."""
-_LIGHT = frozenset({"thread_id", "created_at", "updated_at", "metadata", "config", "context"})
+_LIGHT = frozenset(
+    {
+        "thread_id",
+        "created_at",
+        "updated_at",
+        "state_updated_at",
+        "metadata",
+        "config",
+        "context",
+    }
+)
 """Fields that a thread's record alone tells."""
 _STEP = re.compile(r"([^.\[\]]+)|\[(-?\d{1,9})\]")
 
+_log = structlog.get_logger("callboard.server")
 _op = partial(Operation, tag="Threads")
 
 
@@ -245,8 +257,12 @@ class ThreadRoutes:
     async def _shape(self, thread: ThreadSnapshot, *, light: bool = False) -> dict[str, JSON]:
         if light:
             return thread_shape(thread, None, None)
-        state = await self._service.graphs.state_of(thread)
-        last = await self._runtime.get_run(thread.last_run_id) if thread.last_run_id else None
+        graphs = self._service.graphs
+        last, state = await graphs.last_run(thread), None
+        try:
+            state = await graphs.state_of(thread, last)
+        except (AgentFault, InvalidValue) as error:  # the other threads are to be seen
+            _log.warning("state_unreadable", thread_id=thread.thread_id, error=str(error))
         return thread_shape(thread, state, last)
 
 

@@ -22,10 +22,12 @@ class GraphFactory:
     Args:
         make: takes the config it is used with, what for, and the context of a run; returns a
             graph, one to come, or what opens one. All that it makes must have the same state.
+        name: what errors call the graph.
 
     """
 
     make: Callable[[Any, GraphUse, Mapping[str, JSON] | None], Any]
+    name: str = "?"
 
 
 def is_graph(agent: object) -> bool:

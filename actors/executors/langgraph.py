@@ -8,11 +8,12 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakValueDictionary
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.types import INTERRUPT
 from langgraph.graph import END
 from langgraph.pregel import Pregel
+from langgraph.types import Command
 
 from ...domain.enums import CancelAction, RunScope
 from ...domain.payload import JSON
@@ -23,14 +24,22 @@ from .langgraph_drawing import GraphDrawing
 from .langgraph_frames import STREAM_MODES, frame_name, graph_modes, to_json
 from .langgraph_messages import WHOLE, GrowingMessages
 from .langgraph_parts import parts_of
-from .langgraph_request import check, checkpoint_thread, config_of, durability_of
+from .langgraph_request import check, checkpoint_thread, config_of, durability_of, is_addressed
 from .langgraph_restart import start_of
 from .langgraph_saver import FencedSaver
 from .langgraph_source import GivenGraph, GraphSource, MadeGraphs, compiled
-from .langgraph_state import Captured, capture_thread, restore_thread, root_of
+from .langgraph_state import (
+    Captured,
+    capture_thread,
+    keeps_changes,
+    restore_thread,
+    root_of,
+    values_in,
+)
 from .langgraph_store import StoreSaver, writing_behind
 from .langgraph_threads import GraphThreads
 from .langgraph_usage import Conversation
+from .langgraph_views import read_state, try_update
 from .os_threads import OsThreadCalls
 
 if TYPE_CHECKING:
@@ -102,14 +111,35 @@ class LangGraphExecutor:
         check(run)
         captured = Captured(checkpoint_thread(run), None, run.run_id)
         if self._saver is not None and run.scope is RunScope.STATEFUL:
-            captured = await capture_thread(self._saver, run.thread_id, run.run_id, run.attempt)
-            if captured.inherited or captured.undo.before:
-                async with self._opened(run) as given:
-                    graph = given.copy({"checkpointer": self._saver})
-                    state = await graph.aget_state(config_of(run, resumed=captured.inherited))
-                Conversation(run, captured.seen).skip(state.values)
+            captured, head = await capture_thread(
+                self._saver, run.thread_id, run.run_id, run.attempt
+            )
+            if head is not None:
+                await self._skip_known(run, captured, head, self._saver)
         self._captured[run.run_id] = captured
         return captured
+
+    async def _skip_known(
+        self,
+        run: RunContext,
+        captured: Captured,
+        start: CheckpointTuple | None,
+        saver: BaseCheckpointSaver[Any],
+    ) -> None:
+        """Take the messages that the run starts with as recorded."""
+        resumed = captured.inherited
+        if is_addressed(run) and not resumed:
+            start = await saver.aget_tuple(config_of(run, resumed=False))
+        if start is None:
+            return
+        talk = Conversation(run, captured.seen)
+        for values in values_in(start):
+            talk.skip(values)
+        if keeps_changes(start):
+            async with self._opened(run) as given:
+                graph = given.copy({"checkpointer": saver})
+                state = await read_state(graph, config_of(run, resumed=resumed))
+            talk.skip(state.values)
 
     async def execute(self, run: RunContext) -> AttemptOutput:
         """Run the graph to its end, to a stop for a human, or until it has unwound.
@@ -189,6 +219,8 @@ class LangGraphExecutor:
             fence = FencedSaver(saver, run, captured.undo)
             graph = graph.copy({"checkpointer": fence})
         start = await start_of(run, saver, captured)
+        if saver is not None and isinstance(start.given, Command) and start.given.update:
+            await try_update(graph, config_of(run, resumed=False), start.given)
         reader = _Reader(run, captured, fresh=not start.resumed)
         async with aclosing(parts_of(graph, run, start)) as parts:
             async for namespace, mode, data in parts:

@@ -24,6 +24,8 @@ _DURABILITIES = ("sync", "async", "exit")
 _COMMAND = ("resume", "update", "goto")
 _ADDRESS = ("checkpoint_id", "checkpoint_ns", "checkpoint_map")
 """Keys by which a run may start from an older checkpoint of its thread."""
+_ENGINE = "__"
+"""How the names of what the engine itself keeps in a config begin."""
 
 
 def check(request: CreateRunCommand | RunContext) -> None:
@@ -58,14 +60,8 @@ def config_of(run: RunContext, *, resumed: bool) -> RunnableConfig:
         InvalidValue: a part of `config` cannot be used.
 
     """
-    configurable = {
-        key: value
-        for key, value in _section(run.config, "configurable").items()
-        if not key.startswith("__") and not (resumed and key in _ADDRESS)
-    }
+    configurable = configurable_of(run, addressed=not resumed)
     configurable.update(thread_id=checkpoint_thread(run), run_id=run.run_id)
-    if run.user_id is not None:
-        configurable["user_id"] = run.user_id
     metadata = {**_section(run.config, "metadata"), **run.metadata, "run_id": run.run_id}
     config = RunnableConfig(configurable=configurable, metadata=metadata, tags=_tags(run.config))
     for name, limit in _limits(run.config).items():
@@ -73,6 +69,33 @@ def config_of(run: RunContext, *, resumed: bool) -> RunnableConfig:
     if run.attempt == 1 and (trace := _uuid(run.run_id)) is not None:
         config["run_id"] = trace  # a tracer takes an id once
     return config
+
+
+def configurable_of(request: CreateRunCommand | RunContext, *, addressed: bool) -> dict[str, JSON]:
+    """What the caller configured, and who he is.
+
+    Args:
+        request: the run.
+        addressed: with what names a checkpoint.
+
+    Raises:
+        InvalidValue: `config.configurable` is no object.
+
+    """
+    configurable = {
+        key: value
+        for key, value in _section(request.config, "configurable").items()
+        if not key.startswith(_ENGINE) and (addressed or key not in _ADDRESS)
+    }
+    if request.user_id is not None:
+        configurable["user_id"] = request.user_id
+    return configurable
+
+
+def is_addressed(run: RunContext) -> bool:
+    """Whether a run names the checkpoint that it is to start from."""
+    section = _section(run.config, "configurable")
+    return any(section.get(key) for key in _ADDRESS)
 
 
 def command_of(document: JSON) -> Command[str] | None:

@@ -130,7 +130,7 @@ class FencedSaver(BaseCheckpointSaver[Any]):
         self._inner = inner
         self._run = run
         self._undo = undo
-        self._takes_path = _takes_path(type(inner).aput_writes)
+        self._takes_path = takes_path(type(inner).aput_writes)
 
     @property
     def config_specs(self) -> list[Any]:
@@ -274,8 +274,8 @@ class FencedSaver(BaseCheckpointSaver[Any]):
 
 
 @cache
-def _takes_path(aput_writes: Callable[..., Any]) -> bool:
-    """Savers from before there were paths do not."""
+def takes_path(aput_writes: Callable[..., Any]) -> bool:
+    """Whether a saver takes the paths of tasks: those from before there were paths do not."""
     return "task_path" in signature(aput_writes).parameters
 
 

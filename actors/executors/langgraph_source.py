@@ -12,7 +12,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 
-from ...domain.errors import InvalidValue
+from ...domain.errors import AgentFault, InvalidValue
 from ...domain.payload import JSON
 from .graphs import GraphFactory, GraphUse
 
@@ -90,18 +90,35 @@ class MadeGraphs:
 
         Raises:
             InvalidValue: what was made is no graph.
+            AgentFault: it is made for a look, and what makes it has failed.
+            Exception: whatever that raises, for a run: it is the run's error.
 
         """
+        async with AsyncExitStack() as stack:
+            try:
+                graph = compiled(await self._made(stack, config, use, context))
+            except Exception as error:
+                if use == "threads.create_run":
+                    raise
+                what = f"The factory of graph {self._factory.name!r}"
+                raise AgentFault(what, f"{type(error).__name__}: {error}") from error
+            yield graph if self._saver is None else graph.copy({"checkpointer": self._saver})
+
+    async def _made(
+        self,
+        stack: AsyncExitStack,
+        config: RunnableConfig,
+        use: GraphUse,
+        context: Mapping[str, JSON] | None,
+    ) -> object:
         made = self._factory.make(config, use, context)
         if inspect.isawaitable(made):
             made = await made
-        async with AsyncExitStack() as stack:
-            if hasattr(made, "__aenter__"):
-                made = await stack.enter_async_context(made)
-            elif hasattr(made, "__enter__"):
-                made = stack.enter_context(made)
-            graph = compiled(made)
-            yield graph if self._saver is None else graph.copy({"checkpointer": self._saver})
+        if hasattr(made, "__aenter__"):
+            return await stack.enter_async_context(made)
+        if hasattr(made, "__enter__"):
+            return stack.enter_context(made)
+        return made
 
     def kept_by(self, saver: BaseCheckpointSaver[Any]) -> GraphSource:
         """The same graphs with this checkpointer."""

@@ -14,7 +14,7 @@ may be repeated; it does not read again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -25,6 +25,7 @@ from langgraph.checkpoint.base import (
     PendingWrite,
 )
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
 from ...domain.errors import InvalidValue
 from .langgraph_saver import COMMANDS, Place, UndoLog, place_of
@@ -60,8 +61,11 @@ class Captured:
 
 async def capture_thread(
     saver: BaseCheckpointSaver[Any], thread_id: str, run_id: str, attempt: int
-) -> Captured:
+) -> tuple[Captured, CheckpointTuple | None]:
     """Remember a thread's latest checkpoint with its pending writes; one read.
+
+    Returns:
+        what is remembered, and the checkpoint; `None` when there is none.
 
     Raises:
         InvalidValue: a pending write is malformed.
@@ -75,7 +79,24 @@ async def capture_thread(
     if attempt > 1 and head is not None and not captured.inherited:
         # Only a command that was not carried out leaves writes of its own behind.
         captured.undo.commanded = any(w[0] == COMMANDS for w in head.pending_writes or ())
-    return captured
+    return captured, head
+
+
+def values_in(found: CheckpointTuple) -> Iterator[Mapping[str, Any]]:
+    """The values of a checkpoint, then what tasks wrote at it, as they are saved.
+
+    No reducer is called, so that it does not matter whether the graph takes what was written.
+    """
+    yield found.checkpoint["channel_values"]
+    for _, channel, value in found.pending_writes or ():
+        yield {channel: value}
+
+
+def keeps_changes(found: CheckpointTuple) -> bool:
+    """Whether a checkpoint leaves values to be computed from those before it."""
+    return "counters_since_delta_snapshot" in found.metadata or any(
+        isinstance(value, _DeltaSnapshot) for value in found.checkpoint["channel_values"].values()
+    )
 
 
 async def restore_thread(saver: BaseCheckpointSaver[Any], captured: Captured) -> None:

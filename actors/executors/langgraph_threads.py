@@ -8,33 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
-from langgraph.errors import InvalidUpdateError
 from langgraph.types import StateSnapshot, StateUpdate
 
 from ...domain.errors import InvalidValue
 from ...domain.payload import JSON
 from .graphs import GraphUse
 from .langgraph_frames import to_json
-from .langgraph_request import command_of
+from .langgraph_request import command_of, configurable_of
 from .langgraph_saver import place_of
-from .langgraph_source import GraphSource
+from .langgraph_source import GraphSource, MadeGraphs
 from .langgraph_state import put_back, root_of
+from .langgraph_views import REFUSALS, change_state, read_history, read_state
 
 if TYPE_CHECKING:
+    from ...domain.commands import CreateRunCommand
     from .langgraph import Graph
-
-_REFUSALS = (
-    InvalidUpdateError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    NotImplementedError,
-)
-"""What a graph's reducers and branches raise at values they do not take. A saver's errors are
-none of these."""
 
 
 class GraphThreads:
@@ -51,9 +39,22 @@ class GraphThreads:
     def __init__(self, source: GraphSource, saver: BaseCheckpointSaver[Any] | None) -> None:
         self._source = source
         self._saver = saver
+        self._configurable: Mapping[str, JSON] = {}
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the graph is made for each use, so that `seen_like` makes a difference."""
+        return isinstance(self._source, MadeGraphs)
+
+    def seen_like(self, request: CreateRunCommand) -> GraphThreads:
+        """The same, seen through the graph that is made with what a run was configured with."""
+        seen = GraphThreads(self._source, self._saver)
+        seen._configurable = configurable_of(request, addressed=False)
+        return seen
 
     def _opened(self, thread_id: str, use: GraphUse) -> AbstractAsyncContextManager[Graph]:
-        return self._source.opened(root_of(thread_id), use)
+        place = root_of(thread_id)["configurable"]
+        return self._source.opened({"configurable": {**self._configurable, **place}}, use)
 
     @property
     def keeps_state(self) -> bool:
@@ -71,17 +72,19 @@ class GraphThreads:
     ) -> JSON:
         """A thread's state: the latest, or that of a checkpoint.
 
+        What the graph cannot compute of it is left out; see `langgraph_views`.
+
         Raises:
-            InvalidValue: the checkpoint is none.
+            InvalidValue: the graph cannot compute anything of it.
+            AgentFault: there is no graph, as what makes it has failed.
 
         """
         config = _at(thread_id, checkpoint)
         async with self._opened(thread_id, "threads.read") as graph:
             try:
-                snapshot = await graph.aget_state(config, subgraphs=subgraphs)
-            except ValueError as error:  # the checkpoint names a subgraph that is none
-                raise InvalidValue("checkpoint", checkpoint, f"name another ({error})") from error
-        return _state(snapshot)
+                return _state(await read_state(graph, config, subgraphs=subgraphs))
+            except REFUSALS as error:
+                raise _unreadable(thread_id, error) from error
 
     async def history(
         self,
@@ -102,22 +105,24 @@ class GraphThreads:
             checkpoint: whose namespace to look in.
 
         Raises:
-            InvalidValue: the checkpoint is none.
+            InvalidValue: the graph cannot compute anything of one of them.
+            AgentFault: there is no graph, as what makes it has failed.
 
         """
         if isinstance(before, str):
             before = {"checkpoint_id": before}
         async with self._opened(thread_id, "threads.read") as graph:
-            found = graph.aget_state_history(
-                _at(thread_id, checkpoint),
-                filter=dict(metadata) if metadata else None,
-                before=None if before is None else _at(thread_id, before),
-                limit=limit,
-            )
             try:
-                return [_state(snapshot) async for snapshot in found]
-            except ValueError as error:
-                raise InvalidValue("checkpoint", checkpoint, f"name another ({error})") from error
+                found = await read_history(
+                    graph,
+                    _at(thread_id, checkpoint),
+                    filter=dict(metadata) if metadata else None,
+                    before=None if before is None else _at(thread_id, before),
+                    limit=limit,
+                )
+            except REFUSALS as error:
+                raise _unreadable(thread_id, error) from error
+        return [_state(snapshot) for snapshot in found]
 
     # Changing.
 
@@ -150,8 +155,8 @@ class GraphThreads:
         config["metadata"] = dict(metadata or {})
         async with self._opened(thread_id, "threads.update") as graph:
             try:
-                new = await graph.aupdate_state(config, values, as_node=as_node)
-            except _REFUSALS as error:
+                new = await change_state(graph, config, values, as_node)
+            except REFUSALS as error:
                 raise _refused("values", values, error) from error
         return _checkpoint(new)
 
@@ -172,7 +177,7 @@ class GraphThreads:
         async with self._opened(thread_id, "threads.update") as graph:
             try:
                 await graph.abulk_update_state(root_of(thread_id), steps)
-            except _REFUSALS as error:
+            except REFUSALS as error:
                 raise _refused("supersteps", "what was given", error) from error
 
     async def copy(self, source: str, target: str) -> None:
@@ -207,6 +212,11 @@ def _at(thread_id: str, checkpoint: Mapping[str, JSON] | None) -> RunnableConfig
 def _update(update: Mapping[str, JSON]) -> StateUpdate:
     command = command_of(update.get("command"))
     return StateUpdate(update.get("values") if command is None else command, update.get("as_node"))  # type: ignore[arg-type]
+
+
+def _unreadable(thread_id: str, error: Exception) -> InvalidValue:
+    fault = f"its graph cannot read its state ({type(error).__name__}: {error})"
+    return InvalidValue("thread_id", thread_id, f"{fault}; change the state, or delete the thread")
 
 
 def _refused(field: str, value: JSON, error: Exception) -> InvalidValue:

@@ -33,6 +33,7 @@ SAMPLES = [
     errors.RunNotFound("r"),
     errors.ThreadNotFound("t"),
     errors.UnknownAgent("a", ("b", "c")),
+    errors.AgentFault("the factory of graph 'g'", "KeyError: 'who'"),
     errors.RuntimeClosed("closed"),
     errors.RuntimeStarted(),
     errors.WrongLoop(),
