@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from ..domain.conflicts import QueueFullError
 from ..domain.errors import (
+    ActorCrashed,
     AgentFault,
     CallboardError,
     Conflict,
@@ -18,14 +19,17 @@ from ..domain.errors import (
     InvalidValue,
     NotFound,
     RuntimeBusy,
+    RuntimeClosed,
     Unavailable,
 )
+from ..domain.store_errors import OutcomeUnknown, StoreUnavailable
 from .encoding import JSONAnswer
 
 _log = structlog.get_logger("callboard.server")
 
 _RETRY_AFTER = 1.0
 """Seconds after which what is not available may be."""
+_LOOK = "see what is there before you try again, it may have been done"
 
 
 class Refused(Exception):
@@ -112,8 +116,24 @@ def _meaning(error: CallboardError) -> tuple[int, str, dict[str, str]]:
     if isinstance(error, Conflict):
         return 409, text, {}
     if isinstance(error, Unavailable | Fenced):
-        return 503, text, _after(_RETRY_AFTER)
+        return 503, _unavailable(error), _after(_RETRY_AFTER)
     return 400, text, {}
+
+
+def _unavailable(error: CallboardError) -> str:
+    """What is not available, with advice for clients: they do not choose the ids of their runs."""
+    match error:
+        case OutcomeUnknown():
+            told, advice = f"It is not known whether the store took {error.what}", _LOOK
+        case StoreUnavailable():
+            told, advice = f"The store did not take {error.what}", "nothing was done, try again"
+        case ActorCrashed():
+            told, advice = f"{error.actor} failed before it answered", f"{_LOOK}; it is a defect"
+        case RuntimeClosed():
+            return f"The server's runtime is {error.state}: try again, another may have its place."
+        case _:
+            return str(error)
+    return f"{told} ({error.cause}): {advice}."
 
 
 def _answer(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

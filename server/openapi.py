@@ -68,8 +68,14 @@ fetch("openapi.json").then(r => r.json()).then(api => {
 """A page that shows the description, by itself."""
 
 
-def description(operations: Sequence[Operation]) -> dict[str, Any]:
-    """The whole document."""
+def description(operations: Sequence[Operation], root: str = "") -> dict[str, Any]:
+    """The whole document.
+
+    Args:
+        operations: what there is.
+        root: the path that the server is mounted under.
+
+    """
     operations = [each for each in operations if 501 not in each.answers]  # it is not there
     bodies = sorted({each.body for each in operations if each.body}, key=lambda b: b.__name__)
     _, defined = models_json_schema(
@@ -85,6 +91,7 @@ def description(operations: Sequence[Operation]) -> dict[str, Any]:
             "description": "The LangGraph Platform API over callboard.",
             "version": version("callboard"),
         },
+        **({"servers": [{"url": root}]} if root else {}),
         "paths": paths,
         "components": {"schemas": {**defined.get("$defs", {}), **ANSWERS}},
     }

@@ -107,8 +107,8 @@ class SystemRoutes:
 
     async def openapi(self, request: Request) -> Response:
         """What there is, for programs."""
-        del request
-        return JSONAnswer(description(self._described))
+        root = request.scope.get("root_path", "").rstrip("/")
+        return JSONAnswer(description(self._described, root))
 
     async def docs(self, request: Request) -> Response:
         """What there is, for people."""

@@ -1,11 +1,17 @@
 """Assistants, health, description: what clients look at before they begin."""
 
+import asyncio
+
+import httpx
 import pytest
 from langgraph_sdk.errors import InternalServerError, NotFoundError
+from starlette.applications import Starlette
 
+from callboard import Runtime
+from callboard.server import callboard_app
 from callboard.server.catalogue import id_of
 from tests.executors.graphs import nested
-from tests.server.house import echo, serving, story
+from tests.server.house import Uvicorn, echo, serving, story
 
 AGENTS = {"nested": nested(), "echo": echo}
 
@@ -76,6 +82,27 @@ async def test_the_server_tells_of_itself():
         assert 'callboard_runs_ended_total{status="success"} 1.0' in metrics
         assert "callboard_server_connections 0.0" in metrics
         assert "openapi.json" in (await http.get("/docs")).text
+
+
+@pytest.mark.parametrize("mount", ["", "/agents"])
+@story
+async def test_the_description_tells_where_the_server_is_mounted(mount):
+    runtime = Runtime(AGENTS)
+    host = Starlette()
+    host.mount(mount, callboard_app(runtime))
+    server = Uvicorn(host)
+    async with runtime:
+        task = asyncio.create_task(server.serve())
+        await server.ready.wait()
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            api = (await http.get(f"{mount}/openapi.json")).json()
+            base = api.get("servers", [{"url": ""}])[0]["url"]
+            made = await http.post(f"{base}/threads", json={})
+        server.stopping.set()
+        await task
+
+    assert base == mount
+    assert made.status_code == 200
 
 
 @story
