@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 
 from .schemas import field_of
 
@@ -35,12 +44,29 @@ Unoffered = Annotated[Any, WithJsonSchema({"type": "null"})]
 _NODE = {"type": "string", "minLength": 1}
 _SEND = {
     "type": "object",
-    "required": ["node"],
+    "required": ["node", "input"],
     "properties": {"node": {"type": "string"}, "input": {}},
 }
 _TARGETS = [_NODE, _SEND, {"type": "array", "items": {"anyOf": [_NODE, _SEND]}}, {"type": "null"}]
-Goto = Annotated[Any, WithJsonSchema({"anyOf": _TARGETS})]
+Goto = Annotated[
+    Any,
+    AfterValidator(lambda value: _only(value, _are_targets, "a node's name, or node and input")),
+    WithJsonSchema({"anyOf": _TARGETS}),
+]
 """The names of nodes, and nodes with what they are given."""
+_PAIR = {
+    "type": "array",
+    "prefixItems": [{"type": "string"}, {}],
+    "minItems": 2,
+    "maxItems": 2,
+}
+_WRITES = [{"type": "object"}, {"type": "array", "items": _PAIR}, {"type": "null"}]
+Writes = Annotated[
+    Any,
+    AfterValidator(lambda value: _only(value, _are_writes, "an object, or a list of pairs")),
+    WithJsonSchema({"anyOf": _WRITES}),
+]
+"""Values of channels, by their names or as pairs of both."""
 
 _NOT: dict[str, Any] = {"type": "null"}
 _OF_A_THREAD: dict[str, Any] = {
@@ -57,6 +83,30 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, float) and value.is_integer()
 
 
+def _only(value: Any, fits: Callable[[Any], bool], what: str) -> Any:
+    if value is None or fits(value):
+        return value
+    raise PydanticCustomError("none", "give {what}", {"what": what})
+
+
+def _are_targets(value: Any) -> bool:
+    return all(map(_is_target, value)) if isinstance(value, list) else _is_target(value)
+
+
+def _is_target(value: Any) -> bool:
+    if isinstance(value, dict):
+        return isinstance(value.get("node"), str) and "input" in value
+    return isinstance(value, str) and value != ""
+
+
+def _are_writes(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and all(map(_is_pair, value)))
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+
+
 class Body(BaseModel):
     """What every body has in common."""
 
@@ -67,7 +117,7 @@ class CommandBody(Body):
     """What a graph is told instead of an input."""
 
     resume: Any = None
-    update: Any = None
+    update: Writes = None
     goto: Goto = None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakValueDictionary
@@ -23,8 +23,8 @@ from .graphs import GraphFactory, GraphUse
 from .langgraph_drawing import GraphDrawing
 from .langgraph_frames import STREAM_MODES, frame_name, graph_modes, to_json
 from .langgraph_messages import WHOLE, GrowingMessages
-from .langgraph_parts import parts_of
-from .langgraph_request import check, checkpoint_thread, config_of, durability_of, is_addressed
+from .langgraph_parts import hidden_in, parts_of
+from .langgraph_request import check, config_of, durability_of, is_addressed
 from .langgraph_restart import start_of
 from .langgraph_saver import FencedSaver
 from .langgraph_source import GivenGraph, GraphSource, MadeGraphs, compiled
@@ -109,7 +109,7 @@ class LangGraphExecutor:
 
         """
         check(run)
-        captured = Captured(checkpoint_thread(run), None, run.run_id)
+        captured = Captured(run.thread_id, None, run.run_id)
         if self._saver is not None and run.scope is RunScope.STATEFUL:
             captured, head = await capture_thread(
                 self._saver, run.thread_id, run.run_id, run.attempt
@@ -148,8 +148,9 @@ class LangGraphExecutor:
         a plain node or tool of it any more. A fenced attempt is not waited for.
 
         Returns:
-            the state's last values; where the graph stopped, `completion_data` holds
-            `interrupts` (empty at a breakpoint) and `next`, the nodes to come.
+            the last values of what the graph gives as its output; where it stopped,
+            `completion_data` holds `interrupts` (empty at a breakpoint) and `next`, the nodes
+            to come.
 
         Raises:
             Exception: whatever the graph raised.
@@ -221,8 +222,9 @@ class LangGraphExecutor:
         start = await start_of(run, saver, captured)
         if saver is not None and isinstance(start.given, Command) and start.given.update:
             await try_update(graph, config_of(run, resumed=False), start.given)
-        reader = _Reader(run, captured, fresh=not start.resumed)
-        async with aclosing(parts_of(graph, run, start)) as parts:
+        hidden = frozenset[str]() if saver is None else hidden_in(graph)
+        reader = _Reader(run, captured, hidden, fresh=not start.resumed)
+        async with aclosing(parts_of(graph, run, start, whole=bool(hidden))) as parts:
             async for namespace, mode, data in parts:
                 reader.take(namespace, mode, data)
                 await run.flush()
@@ -234,11 +236,22 @@ class LangGraphExecutor:
 
 
 class _Reader:
-    """Turns the parts of a graph's stream into frames, messages and the run's output."""
+    """Turns the parts of a graph's stream into frames, messages and the run's output.
 
-    def __init__(self, run: RunContext, captured: Captured, *, fresh: bool) -> None:
+    Args:
+        run: takes them.
+        captured: what its attempts have in common.
+        hidden: what of the state the values leave out; the checkpoints have all of it.
+        fresh: the attempt does not go on from a checkpoint of the run.
+
+    """
+
+    def __init__(
+        self, run: RunContext, captured: Captured, hidden: Collection[str], *, fresh: bool
+    ) -> None:
         self._run = run
         self._captured = captured
+        self._hidden = hidden
         self._wanted = frozenset(graph_modes(run.stream_mode))
         self._whole = GrowingMessages() if WHOLE in run.stream_mode else None
         self._pieces = self._whole is None or any(
@@ -253,7 +266,7 @@ class _Reader:
 
     @property
     def output(self) -> JSON:
-        """The last values, as JSON."""
+        """The last values of the graph's output, as JSON."""
         return to_json(self._values)
 
     def take(self, namespace: tuple[str, ...], mode: str, data: Any) -> None:
@@ -268,16 +281,22 @@ class _Reader:
         if mode == "updates" and isinstance(data, Mapping) and INTERRUPT in data:
             self.stopped = True
         elif mode == "values":
-            self._take_values(data)
+            if isinstance(data, Mapping):
+                data = {key: value for key, value in data.items() if key != INTERRUPT}
+            self._values = data
+            self._follow(data, whole=not self._hidden)
+        elif mode == "checkpoints" and self._hidden and data["metadata"].get("source") != "input":
+            # One whose source is the input has the state from before it.
+            state: Mapping[str, Any] = data["values"]
+            self._values = {key: state[key] for key in state if key not in self._hidden}
+            self._follow(state, whole=True)
 
-    def _take_values(self, data: Any) -> None:
-        if isinstance(data, Mapping):
-            data = {key: value for key, value in data.items() if key != INTERRUPT}
-        self._values = data
+    def _follow(self, state: Any, *, whole: bool) -> None:
+        """Record the messages of a state; `whole` tells the first that has all of the input."""
         if self._repeated:
-            self._repeated = False
-            self._talk.skip(data)
-        self._talk.follow(data)
+            self._repeated = not whole
+            self._talk.skip(state)
+        self._talk.follow(state)
         self._captured.began = True
 
 

@@ -9,7 +9,6 @@ from uuid import UUID
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, Durability, Send
 
-from ...domain.enums import RunScope
 from ...domain.errors import InvalidValue
 from ...domain.payload import JSON
 from .langgraph_frames import graph_modes
@@ -44,11 +43,6 @@ def check(request: CreateRunCommand | RunContext) -> None:
         _section(request.config, name)
 
 
-def checkpoint_thread(run: RunContext) -> str:
-    """The thread whose checkpoints a run uses: one of its own when it leaves none behind."""
-    return run.thread_id if run.scope is RunScope.STATEFUL else f"{run.thread_id}/{run.run_id}"
-
-
 def config_of(run: RunContext, *, resumed: bool) -> RunnableConfig:
     """The graph's config: the caller's, with the ids that are not his to choose.
 
@@ -61,7 +55,7 @@ def config_of(run: RunContext, *, resumed: bool) -> RunnableConfig:
 
     """
     configurable = configurable_of(run, addressed=not resumed)
-    configurable.update(thread_id=checkpoint_thread(run), run_id=run.run_id)
+    configurable.update(thread_id=run.thread_id, run_id=run.run_id)
     metadata = {**_section(run.config, "metadata"), **run.metadata, "run_id": run.run_id}
     config = RunnableConfig(configurable=configurable, metadata=metadata, tags=_tags(run.config))
     for name, limit in _limits(run.config).items():
@@ -102,7 +96,7 @@ def command_of(document: JSON) -> Command[str] | None:
     """The command that a run's `command` describes; `None` when there is none.
 
     Raises:
-        InvalidValue: it is no object of `resume`, `update` and `goto`.
+        InvalidValue: it is no object of `resume`, `update` and `goto`, or one of them is none.
 
     """
     if document is None:
@@ -116,7 +110,7 @@ def command_of(document: JSON) -> Command[str] | None:
     targets = goto if isinstance(goto, list) else [] if goto is None else [goto]
     return Command(
         resume=document.get("resume"),
-        update=document.get("update"),
+        update=_update(document.get("update")),
         goto=[_target(target) for target in targets],
     )
 
@@ -135,11 +129,28 @@ def durability_of(config: Mapping[str, JSON]) -> Durability | None:
     raise InvalidValue("config.durability", chosen, f"choose one of {', '.join(_DURABILITIES)}")
 
 
+def _update(update: JSON) -> JSON:
+    """What a command writes; LangGraph knows pairs by their being tuples, which JSON has not."""
+    if update is None or isinstance(update, Mapping):
+        return update
+    if isinstance(update, list) and all(map(_is_pair, update)):
+        return [tuple(pair) for pair in update]
+    raise InvalidValue(
+        "command.update", update, "give an object of channels, or a list of channel and value"
+    )
+
+
+def _is_pair(pair: JSON) -> bool:
+    return isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str)
+
+
 def _target(target: JSON) -> str | Send:
     if isinstance(target, str) and target:
         return target
     if isinstance(target, Mapping) and isinstance(target.get("node"), str):
-        return Send(target["node"], target.get("input", target.get("arg")))
+        for given in ("input", "arg"):
+            if given in target:
+                return Send(target["node"], target[given])
     raise InvalidValue("command.goto", target, "give a node's name, or an object of node and input")
 
 

@@ -22,6 +22,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.types import INTERRUPT, RESUME
 
 from ...domain.errors import AttemptFenced
+from .langgraph_unstorable import refuse_unstorable
 
 if TYPE_CHECKING:
     from ..context import RunContext
@@ -190,11 +191,16 @@ class FencedSaver(BaseCheckpointSaver[Any]):
 
         Raises:
             AttemptFenced: the attempt was abandoned.
+            UnstorableState: the checkpointer cannot write it down.
 
         """
         with self._undo.writing():
             self._note_checkpoint(config, checkpoint, new_versions)
-            return self._inner.put(config, checkpoint, metadata, new_versions)
+            try:
+                return self._inner.put(config, checkpoint, metadata, new_versions)
+            except TypeError as error:
+                refuse_unstorable(error, self.serde, checkpoint["channel_values"].items())
+                raise
 
     async def aput(
         self,
@@ -207,11 +213,16 @@ class FencedSaver(BaseCheckpointSaver[Any]):
 
         Raises:
             AttemptFenced: the attempt was abandoned.
+            UnstorableState: the checkpointer cannot write it down.
 
         """
         with self._undo.writing():
             self._note_checkpoint(config, checkpoint, new_versions)
-            return await self._inner.aput(config, checkpoint, metadata, new_versions)
+            try:
+                return await self._inner.aput(config, checkpoint, metadata, new_versions)
+            except TypeError as error:
+                refuse_unstorable(error, self.serde, checkpoint["channel_values"].items())
+                raise
 
     def put_writes(
         self,
@@ -224,6 +235,7 @@ class FencedSaver(BaseCheckpointSaver[Any]):
 
         Raises:
             AttemptFenced: the attempt was abandoned.
+            UnstorableState: the checkpointer cannot write it down.
 
         """
         place = place_of(config)
@@ -231,7 +243,11 @@ class FencedSaver(BaseCheckpointSaver[Any]):
             if self._undo.is_foreign(place) and (found := self._inner.get_tuple(config)):
                 self._undo.before.setdefault(place, found)
             self._note_writes(place, task_id, writes)
-            self._inner.put_writes(config, writes, task_id, *self._path(task_path))
+            try:
+                self._inner.put_writes(config, writes, task_id, *self._path(task_path))
+            except TypeError as error:
+                refuse_unstorable(error, self.serde, writes)
+                raise
 
     async def aput_writes(
         self,
@@ -244,6 +260,7 @@ class FencedSaver(BaseCheckpointSaver[Any]):
 
         Raises:
             AttemptFenced: the attempt was abandoned.
+            UnstorableState: the checkpointer cannot write it down.
 
         """
         place = place_of(config)
@@ -253,7 +270,11 @@ class FencedSaver(BaseCheckpointSaver[Any]):
             if self._undo.is_foreign(place) and (found := await self._inner.aget_tuple(config)):
                 self._undo.before.setdefault(place, found)
             self._note_writes(place, task_id, writes)
-            await self._inner.aput_writes(config, writes, task_id, *self._path(task_path))
+            try:
+                await self._inner.aput_writes(config, writes, task_id, *self._path(task_path))
+            except TypeError as error:
+                refuse_unstorable(error, self.serde, writes)
+                raise
 
     def _note_checkpoint(
         self, config: RunnableConfig, checkpoint: Checkpoint, versions: ChannelVersions

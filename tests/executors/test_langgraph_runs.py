@@ -95,7 +95,20 @@ def test_an_unknown_mode_is_refused_before_the_graph_starts(mode):
 
 @pytest.mark.parametrize(
     "command",
-    [{}, {"resume": None}, {"say": 1}, ["resume"], {"goto": 3}, {"goto": [{"input": 1}]}],
+    [
+        {},
+        {"resume": None},
+        {"say": 1},
+        ["resume"],
+        {"goto": 3},
+        {"goto": [{"input": 1}]},
+        {"goto": {"node": "ask"}},
+        {"update": 5},
+        {"update": "path"},
+        {"update": ["path", []]},
+        {"update": [["path", []], ["path"]]},
+        {"update": [[1, []]]},
+    ],
 )
 def test_a_command_that_says_nothing_langgraph_knows_is_refused(command):
     with pytest.raises(InvalidValue, match="command"):

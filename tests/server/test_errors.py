@@ -5,7 +5,10 @@ import json
 import pytest
 
 from callboard import Runtime
+from callboard.domain.errors import ActorCrashed, RuntimeClosed
+from callboard.domain.store_errors import OutcomeUnknown, StoreUnavailable
 from callboard.server import Limits
+from callboard.server.errors import answer_for
 from tests.executors.graphs import Gate
 from tests.server.house import AGENTS, gated, serving, story
 
@@ -24,6 +27,11 @@ ID = "11111111-1111-1111-1111-111111111111"
         ({"assistant_id": "steps", "config": {"tags": "x"}}, "config.tags"),
         ({"assistant_id": "steps", "config": {"recursion_limit": 0}}, "config.recursion_limit"),
         ({"assistant_id": "steps", "command": {"goto": 3}}, "command.goto"),
+        ({"assistant_id": "steps", "command": {"goto": {"node": "a"}}}, "command.goto"),
+        ({"assistant_id": "steps", "command": {"update": 5}}, "command.update"),
+        ({"assistant_id": "echo", "command": {"update": [["a"]]}}, "command.update"),
+        ({"assistant_id": "echo", "command": {"goto": ["a", ""]}}, "command.goto"),
+        ({"assistant_id": "steps", "stream_mode": "tools"}, "stream_mode"),
         ({"assistant_id": "steps", "command": "go"}, "command"),
         ({"assistant_id": "steps", "interrupt_before": [1]}, "interrupt_before"),
         ({"assistant_id": "steps", "webhook": "/relative"}, "webhook"),
@@ -151,6 +159,25 @@ async def test_a_server_that_is_closing_says_when_to_come_back():
         answer = await served.http.post("/runs", json={"assistant_id": "steps"})
 
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (StoreUnavailable("run 'r'", "disk full"), "nothing was done, try again"),
+        (OutcomeUnknown("run 'r'", "disk full"), "see what is there before you try again"),
+        (ActorCrashed("thread 't'", "disk full"), "see what is there before you try again"),
+        (RuntimeClosed("closing", "create the run on another runtime"), "closing: try again"),
+    ],
+)
+def test_what_is_not_available_is_told_in_words_for_clients(error, told):
+    answer = answer_for(error)
+
+    detail = json.loads(answer.body)["detail"]
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert told in detail
+    assert "run_id" not in detail
+    assert "idempotency_key" not in detail
 
 
 def test_agents_are_made_anew_for_each_server():
