@@ -53,16 +53,16 @@ class _Loop:
         finally:
             with self._lock:
                 self._state = "closed"
-            loop.run_until_complete(self._let_go())
+            self._let_go(loop)
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
 
-    async def _let_go(self) -> None:
+    def _let_go(self, loop: asyncio.AbstractEventLoop) -> None:
         """Whoever asked at the last moment is told that nobody answers any more."""
-        await asyncio.sleep(0)  # what they asked for begins, or is never awaited
+        _turn(loop)  # what they asked for begins, or is never awaited
         for future in tuple(self._asked):
             future.cancel()
-        await asyncio.sleep(0)
+        _turn(loop)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine there and wait for it."""
@@ -91,6 +91,11 @@ class _Loop:
             with suppress(RuntimeError):  # somebody else has stopped it
                 self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+
+
+def _turn(loop: asyncio.AbstractEventLoop) -> None:
+    loop.call_soon(loop.stop)
+    loop.run_forever()
 
 
 def _blocking(

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 import pykka
 import structlog
 
-from ..domain.enums import CancelAction, StopReason
 from ..domain.errors import ActorCrashed, CallboardError, RuntimeClosed, ThreadNotFound
 from ..domain.identifiers import SLOTS, Slot
 from ..domain.store_errors import StoreUnavailable
@@ -18,7 +16,6 @@ from ..domain.supervision import SupervisionEvent, SupervisionEventType
 from ..domain.views import FramePage
 from ..kernel import Kernel, KernelOptions, LoopRef
 from ..observers import (
-    Barrier,
     CaughtUp,
     Cursor,
     JournalActor,
@@ -29,14 +26,12 @@ from ..observers import (
 )
 from ..store.ports import Store
 from .agents import Agents
-from .attempt import Attempt
-from .book import Phase
+from .draining import Draining
 from .executors import Workers
 from .keeper import KeeperActor
-from .messages import AbortAll, Activate, AddObserver, Describe, Ping, RemoveObserver, Wait
+from .messages import Activate, AddObserver, RemoveObserver, Wait
 from .reader import FrameReader
 from .recovery import Recovery
-from .run import RunActor
 from .supervisor import SupervisorActor
 from .wiring import Registry, Settings, Wiring, ended
 
@@ -46,7 +41,7 @@ Hosting = KernelOptions | Callable[[], Kernel] | None
 """How a kernel is set up, or what makes one."""
 
 _PATIENCE = 5.0
-"""Seconds a draining runtime waits for the journal, and a closing one for observers."""
+"""Seconds a closing runtime waits for observers."""
 
 
 class House:
@@ -59,6 +54,7 @@ class House:
         self.registry = wiring.registry
         self.reader = FrameReader(wiring)
         self._recovery = Recovery(wiring)
+        self._draining = Draining(wiring)
         self.failure: BaseException | None = None
         """What a vital actor failed with."""
         self.listeners: list[asyncio.Queue[SupervisionEvent | None]] = []
@@ -253,79 +249,10 @@ class House:
     # The end.
 
     async def drain(self, timeout: float, *, abort: bool = True) -> tuple[str, ...]:
-        """Admit nothing more, let runs finish, then abort what remains.
-
-        Delayed runs that are not due by then are not waited for.
-
-        Args:
-            timeout: seconds to let them finish.
-            abort: otherwise what remains is left in flight, for whoever comes next; agents
-                unwind all the same.
-
-        Returns:
-            the ids of the runs that remained.
-
-        """
-        self.registry.closing = True
-        deadline = self.kernel.now() + timeout
-        decided = await self._admissions_decided()
-        timeout = max(0.0, deadline - self.kernel.now())
-        last = self.kernel.clock.now() + timedelta(seconds=timeout)
-        runs = self.registry.runs.values()
-        await self._wait_for_runs([ref for ref in runs if _is_due(ref, last)], timeout)
-        left = tuple(self.registry.runs)
-        if abort and (left or not decided):
-            _log.warning("closing_with_live_runs", run_ids=list(left))
-            for ref in list(self.registry.threads.values()):
-                ref.send(AbortAll(CancelAction.INTERRUPT, StopReason.SHUTDOWN))
-            grace = self.wiring.settings.abort_grace + 1.0
-            await self._wait_for_runs(self.registry.runs.values(), grace)
-        elif not abort:
-            await self._hand_over()
-        await self._stored()
-        return left
-
-    async def _hand_over(self) -> None:
-        """Have no agent execute any more: whoever comes next begins their runs anew."""
-        self.registry.handing_over = True
-        deadline = self.kernel.now() + self.wiring.settings.abort_grace
-        while executing := [attempt for attempt in self._attempts() if attempt.executing]:
-            left = deadline - self.kernel.now()
-            if left <= 0:
-                return
-            for attempt in executing:
-                if not attempt.gate.closed:
-                    attempt.hand_over()
-            await asyncio.wait([attempt.task for attempt in executing], timeout=left)
-
-    def _attempts(self) -> list[Attempt]:
-        """Those of runs in flight, but for abandoned ones."""
-        actors = [ref.actor_inbox.actor for ref in self.registry.runs.values()]
-        attempts = [actor.book.attempt for actor in actors if isinstance(actor, RunActor)]
-        return [each for each in attempts if each is not None and not each.gate.fenced]
-
-    async def _admissions_decided(self) -> bool:
-        """Wait until what was being admitted is a run, or is not; unless that takes too long.
-
-        Returns:
-            whether it is so.
-
-        """
+        """Admit nothing more, let runs finish, then abort what remains; see `Draining`."""
         if self._taking_up is not None:
             self._taking_up.cancel()
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                await self.wiring.ask(self.wiring.supervisor, Ping())  # all threads are there
-                # Behind every `Create`, and held back while its record is being stored.
-                asked = [ref.request(Describe()) for ref in self.registry.threads.values()]
-                await asyncio.gather(*asked, return_exceptions=True)
-        except (TimeoutError, RuntimeClosed):
-            return False
-        return True
-
-    async def _stored(self) -> None:
-        """Wait until what was given to the journal is stored, unless that takes too long."""
-        await asyncio.wait([self.wiring.journal.request(Barrier())], timeout=_PATIENCE)
+        return await self._draining.drain(timeout, abort=abort)
 
     async def wait_for(self, run_ids: tuple[str, ...]) -> None:
         """Wait until these runs have ended.
@@ -349,16 +276,9 @@ class House:
                     return  # it ended before it could answer, and may be deleted by now
             raise self._explained(error, f"Run '{run_id}'") from error
 
-    async def _wait_for_runs(self, runs: Iterable[LoopRef[Any]], timeout: float) -> None:
-        waits = [ref.request(Wait()) for ref in runs]
-        if waits:
-            await asyncio.wait(waits, timeout=timeout)
-            for wait in waits:
-                wait.cancel()
-
     async def close(self) -> None:
         """Store and tell what is still under way, then stop every actor."""
-        await self._stored()
+        await self._draining.stored()
         told = [ref.request(CaughtUp()) for ref in self._observers.values() if ref.is_alive()]
         if told:
             await asyncio.wait(told, timeout=_PATIENCE)
@@ -396,15 +316,6 @@ async def _opened(store: Store, slots: Iterable[int] | None) -> tuple[dict[Slot,
     except BaseException:
         await store.close()
         raise
-
-
-def _is_due(ref: LoopRef[RunActor], last: datetime) -> bool:
-    """Whether a run has had its turn, or may have it by then."""
-    actor = ref.actor_inbox.actor
-    if not isinstance(actor, RunActor) or actor.book.phase is not Phase.QUEUED:
-        return True
-    ledger = actor.book.ledger
-    return ledger.aggregate.created_at + timedelta(seconds=ledger.request.after_seconds) <= last
 
 
 def _spawn_stream(

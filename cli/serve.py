@@ -10,8 +10,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from ipaddress import ip_address
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
@@ -22,15 +21,10 @@ from .loading import Unusable, load
 from .logs import configure_logs
 from .project import Project, read_project
 
-if TYPE_CHECKING:
-    import socket
-
 _log = structlog.get_logger("callboard.serve")
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 """What a server that only this machine reaches is called."""
-_UNWINDING = 5.0
-"""Seconds that nodes get to unwind after the drain. Then they end with the process."""
 _ATTEMPTS = 3
 """Of a run whose process dies each time."""
 
@@ -116,56 +110,19 @@ async def _serve(project: Project, options: argparse.Namespace) -> list[int]:
             operators=options.operator or (),
             hosts=None if options.auth or options.allow_anonymous else _HERE,
         )
-        await _listen(app, runtime, options, tuple(agents), told)
+        await _listen(app, runtime, options, told)
     return told
 
 
-async def _listen(
-    app: Any,
-    runtime: Runtime,
-    options: argparse.Namespace,
-    names: tuple[str, ...],
-    told: list[int],
-) -> None:
-    import uvicorn  # noqa: PLC0415 - an extra
-
-    class Server(uvicorn.Server):
-        """Hands runs over to its successor when it is told to stop; told twice, at once."""
-
-        hurry: asyncio.Event
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            self.hurry = asyncio.Event()
-            await super().startup(sockets)
-            for server in self.servers:
-                host, port = server.sockets[0].getsockname()[:2]
-                _log.info("serving", url=f"http://{host}:{port}", graphs=list(names))
-
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            if self.should_exit:
-                self.hurry.set()
-            super().handle_exit(sig, frame)
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            _log.info("stopping", drain=options.drain)
-            closing = asyncio.create_task(runtime.aclose(options.drain, hand_over=True))
-            hurrying = asyncio.create_task(self.hurry.wait())
-            await asyncio.wait(
-                (closing, hurrying),
-                timeout=options.drain + _UNWINDING,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            for task in (closing, hurrying):
-                task.cancel()
-            await asyncio.wait((closing, hurrying))
-            await super().shutdown(sockets)
+async def _listen(app: Any, runtime: Runtime, options: argparse.Namespace, told: list[int]) -> None:
+    from .uvicorn_server import Server  # noqa: PLC0415 - an extra
 
     await runtime.start()
     # Uvicorn raises them again when it has stopped: what the graphs hold open is closed first.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: told.append(number))
     try:
-        await Server(uvicorn.Config(app, **_settings(options))).serve()
+        await Server(app, runtime, options.drain, **_settings(options)).serve()
     finally:
         await runtime.aclose(0.0, hand_over=True)
 

@@ -32,7 +32,7 @@ OUTSIDE = {
     "langchain_core": ("actors/executors/langgraph", "cli/graphs.py"),
     "prometheus_client": ("observers/prometheus.py", "server/metrics.py"),
     "starlette": ("server/",),
-    "uvicorn": ("cli/serve.py",),
+    "uvicorn": ("cli/uvicorn_server.py",),
     "orjson": ("server/encoding.py",),
     "pydantic": ("server/", "actors/executors/langgraph"),
 }

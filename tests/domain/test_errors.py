@@ -9,6 +9,7 @@ import callboard.actors
 import callboard.observers
 import callboard.store  # noqa: F401 - all errors there are must be defined
 from callboard.actors.attempt import AgentExited
+from callboard.actors.executors.langgraph_unstorable import UnstorableState
 from callboard.domain import conflicts, errors, store_errors
 
 SAMPLES = [
@@ -58,6 +59,7 @@ SAMPLES = [
     errors.RunAborted("interrupt"),
     errors.AttemptFenced("r"),
     AgentExited("SystemExit(1)"),
+    UnstorableState("got", "TypeError: NotJson"),
 ]
 FREE = {
     errors.CallboardError,

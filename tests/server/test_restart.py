@@ -16,6 +16,7 @@ GRAPHS = """
 import asyncio
 import operator
 import os
+import time
 from pathlib import Path
 from typing import Annotated, TypedDict
 
@@ -40,6 +41,20 @@ async def gate(state):
     return {"pages": ["gate"]}
 
 
+def hold(state):
+    Path(os.environ["GATE"] + ".reached").touch()
+    while True:
+        time.sleep(0.01)
+
+
+def leave(state):
+    raise SystemExit("enough")
+
+
+stubborn = StateGraph(Pages).add_node(hold).add_edge(START, "hold")
+leaving = StateGraph(Pages).add_node(leave).add_edge(START, "leave")
+
+
 def make():
     graph = StateGraph(Pages)
     last = START
@@ -57,7 +72,9 @@ class Project:
     def __init__(self, folder):
         self.folder, self.gate = folder, folder / "gate"
         (folder / "graphs.py").write_text(GRAPHS)
-        document = {"graphs": {"writer": "./graphs.py:make"}, "env": {"GATE": str(self.gate)}}
+        places = {"writer": "make", "stubborn": "stubborn", "leaving": "leaving"}
+        graphs = {name: f"./graphs.py:{place}" for name, place in places.items()}
+        document = {"graphs": graphs, "env": {"GATE": str(self.gate)}}
         (folder / "langgraph.json").write_text(json.dumps(document))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -153,3 +170,35 @@ async def test_a_server_that_is_told_to_stop_lets_short_runs_finish(tmp_path):
 
     assert answer == {"pages": ["a", "gate", "b"]}
     assert code == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@story
+async def test_a_node_that_does_not_end_ends_with_its_process(number, tmp_path):
+    project = Project(tmp_path)
+    async with get_client(url=project.url) as client, project.served() as process:
+        thread_id = (await client.threads.create())["thread_id"]
+        await client.runs.create(thread_id, "stubborn", input={"pages": []})
+        while not project.reached:
+            await client.threads.get(thread_id)  # lets the others go on
+        ended = asyncio.ensure_future(process.wait())
+        while not ended.done():
+            process.send_signal(number)  # the second one says that it has to be now
+            await asyncio.wait([ended], timeout=0.5)
+        assert process.returncode == -number
+
+
+@story
+async def test_a_node_that_wants_to_exit_fails_its_run_and_not_the_server(tmp_path):
+    project = Project(tmp_path)
+    async with get_client(url=project.url) as client, project.served() as process:
+        asked = {"input": {"pages": []}}
+        ended = await client.runs.wait(None, "leaving", **asked, raise_error=False)
+        assert "SystemExit" in ended["__error__"]["message"]
+        project.gate.touch()
+        ended = await client.runs.wait(None, "writer", **asked)
+        assert ended == {"pages": ["a", "gate", "b"]}
+        assert process.returncode is None
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
+    assert "node_wants_to_exit" in process.log

@@ -14,8 +14,8 @@ from typing import Any
 from callboard.actors.admission import AdmittingActor
 from callboard.actors.adoption import _revive
 from callboard.actors.attempt import Attempt
+from callboard.actors.draining import Draining
 from callboard.actors.erasure import ErasingActor
-from callboard.actors.house import House
 from callboard.actors.queue import TurnQueue
 from callboard.actors.recording import RecordingActor
 from callboard.actors.recovery import Recovery, restarts_orphans
@@ -383,7 +383,7 @@ SLIPS = (
     Slip(
         "what is handed over is aborted",
         "A runtime that is closed leaves nothing in flight.",
-        House.drain,
+        Draining.drain,
         "if abort and (left or not decided):",
         "if left or not decided:",
     ),
@@ -448,8 +448,8 @@ SLIPS = (
     Slip(
         "closed while an agent executes",
         "Whoever was told to stop has stopped.",
-        House.drain,
-        "await self._wait_for_runs(self.registry.runs.values(), grace)",
+        Draining.drain,
+        "await self._wait_for_runs(self._registry.runs.values(), grace)",
         "pass",
     ),
     Slip(
