@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import structlog
 
 from ..domain.enums import StopReason
-from ..domain.errors import Fenced, UnknownAgent
+from ..domain.errors import Fenced, RuntimeClosed, UnknownAgent
 from ..domain.payload import JSON
 from ..domain.store_errors import StoreUnavailable
 from ..domain.supervision import SupervisionEvent, SupervisionEventType
@@ -137,6 +137,11 @@ class SupervisorActor(LoopActor):
     def _activate(self, message: Activate) -> None:
         registry, thread_id = self._wiring.registry, message.thread_id
         ref = registry.threads.get(thread_id)
+        if ref is None and registry.closing:
+            reply = self.defer()
+            if reply is not None:  # what is not in memory is not begun any more
+                reply.set_exception(RuntimeClosed("closing", "ask one that goes on"))
+            return
         if ref is None:
             quarantine = self.quarantined.get(thread_id)
             ref = self.kernel.spawn(

@@ -193,7 +193,7 @@ class ThreadCalls(Lifecycle):
 
         The thread's actor carries it out, and does nothing else until it is over. So one such
         work follows the other; it must not ask the runtime for anything of the same thread but
-        what is recorded; and it is cancelled if the runtime closes.
+        what is recorded. It is cancelled if the runtime closes, and goes on if who asked gives up.
 
         Args:
             thread_id: the thread; it need not be recorded.

@@ -204,7 +204,7 @@ def _with_threads(choices: Choices, commands: list[Command], threads: list[str])
     shared = choices.happens(0.4)
     changed = [_changed(choices, command, shared=shared) for command in commands]
     created = [command for command in changed if isinstance(command, Create)]
-    more = choices.below(4) if shared else 0
+    more = choices.below(7) if shared else 0
     changed += [_another(choices, created) for _ in range(more)]
     for _ in range(choices.below(4)):
         changed += _deletion(choices, created)
