@@ -9,8 +9,8 @@ from typing import Any
 
 import pykka
 
+from ..domain.commands import check_text
 from ..domain.enums import CancelAction, StopReason
-from ..domain.errors import InvalidValue
 from ..domain.identifiers import AssistantId, RunId, ThreadId
 from ..domain.payload import plain
 from ..domain.policies import RestartPolicy
@@ -105,11 +105,10 @@ class SupervisorControl:
             whether it will; `False` if it has ended or is ending.
 
         Raises:
-            InvalidValue: the error is no text.
+            InvalidValue: the error is no text, or blank.
 
         """
-        if not isinstance(error, str):
-            raise InvalidValue("error", error, "give a text")
+        check_text(error, "error")
         message = FailRun(plain(error, "error"), StopReason.FAILED_BY_OPERATOR)
         return bool(await self._ask_run(run_id, message))
 

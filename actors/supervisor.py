@@ -137,9 +137,8 @@ class SupervisorActor(LoopActor):
     def _activate(self, message: Activate) -> None:
         registry, thread_id = self._wiring.registry, message.thread_id
         ref = registry.threads.get(thread_id)
-        if ref is None and registry.closing:
-            reply = self.defer()
-            if reply is not None:  # what is not in memory is not begun any more
+        if ref is None and registry.closing:  # what is not in memory is not begun any more
+            if (reply := self.defer()) is not None:
                 reply.set_exception(RuntimeClosed("closing", "ask one that goes on"))
             return
         if ref is None:
